@@ -1,0 +1,25 @@
+"""offmap: is a test set really off the map of the training data?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from offmap.crystals import Crystals
+    from offmap.run import Run, run
+    from offmap.study import Study
+
+__all__ = ["Crystals", "Run", "Study", "__version__", "run"]
+
+_HOMES = {"Crystals": "offmap.crystals", "Run": "offmap.run", "run": "offmap.run", "Study": "offmap.study"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used: ``import offmap`` itself is instant."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'offmap' has no attribute {name!r}")

@@ -1,0 +1,14 @@
+"""Where things computed or downloaded once are kept: ``~/.cache/offmap``, or ``OFFMAP_CACHE``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder inside the cache, made if it is not there."""
+    root = os.environ.get("OFFMAP_CACHE") or Path.home() / ".cache" / "offmap"
+    folder = Path(root).joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

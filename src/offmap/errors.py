@@ -1,0 +1,47 @@
+"""Errors that are for the person at the keyboard: the command line prints them without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OffmapError(Exception):
+    """Something the user gave cannot be used. The message says what, where, and what to do."""
+
+
+class UnknownNameError(OffmapError):
+    """A name that no table knows.
+
+    Parameters
+    ----------
+    kind
+        What was looked for, such as ``"model"``.
+    name
+        The name as given.
+    known
+        The names that would have worked.
+    hint
+        What else would have worked, in words.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(map(str, known))
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+        message = f"unknown {kind} {name!r}"
+        if near:
+            message += f"; did you mean {' or '.join(map(repr, near))}?"
+        message += f" Known: {', '.join(known) or 'none'}."
+        super().__init__(f"{message} {hint}".strip())
+
+
+class SettingsError(OffmapError):
+    """A setting of a study has a value that cannot be used."""
+
+
+class DataError(OffmapError):
+    """A file of materials cannot be used."""
+
+
+class StudyError(OffmapError):
+    """A study folder cannot be used as asked."""

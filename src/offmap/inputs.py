@@ -1,0 +1,196 @@
+"""From a study to what every later stage starts from: materials, features, attributes, tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from offmap import datasets
+from offmap.attributes import Attributes, attributes
+from offmap.columns import (
+    CRITERION,
+    HELD_OUT,
+    IN_DISTRIBUTION,
+    MATERIAL_ID,
+    SPACE_GROUP,
+    SYMMETRY_CRITERIA,
+)
+from offmap.datasets.base import Dataset
+from offmap.errors import DataError
+from offmap.models.base import consumes
+from offmap.progress import Reporter, Silent
+from offmap.representations.base import Features
+from offmap.representations.featurize import featurize, load_representation
+from offmap.study import Study
+from offmap.tasks.membership import Membership, membership
+from offmap.tasks.random import fold_name, folds
+
+CRYSTALS = "crystals"
+"""``representation`` of models that are given the crystals themselves."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything the grid needs, row by row the same materials, sorted by id.
+
+    Parameters
+    ----------
+    study
+        The configuration.
+    dataset
+        The materials that are used; those set aside are in ``dataset.rejected``.
+    target
+        Column that is predicted.
+    attributes
+        Chemistry and symmetry.
+    membership
+        Test sets of every task, the random folds (criterion ``in_distribution``) first.
+    features
+        Representation -> features.
+    """
+
+    study: Study
+    dataset: Dataset
+    target: str
+    attributes: Attributes
+    membership: Membership
+    features: dict[str, Features] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Labels, shape (n,)."""
+        return self.dataset.frame[self.target].to_numpy(np.float64)
+
+    @property
+    def material_id(self) -> NDArray[np.object_]:
+        """Ids, shape (n,)."""
+        return self.dataset.frame[MATERIAL_ID].to_numpy(dtype=object)
+
+    def tasks(self) -> pd.DataFrame:
+        """The table of tasks, kept and skipped; random folds are kept whatever their size."""
+        table = self.membership.tasks(self.study.min_size)
+        reference = table[CRITERION] == IN_DISTRIBUTION
+        table.loc[reference, "kept"] = True
+        table.loc[reference, "reason"] = ""
+        return table
+
+    def materials(self) -> pd.DataFrame:
+        """Attributes and label of each material."""
+        return self.attributes.frame.assign(**{self.target: self.y})
+
+
+def load_materials(study: Study, reporter: Reporter | None = None) -> tuple[Dataset, str]:
+    """Read the study's dataset; give it and the name of the target."""
+    reporter = reporter or Silent()
+    with reporter.step("Read crystals") as progress:
+        progress(0, 1)
+        dataset = datasets.load(
+            study.dataset,
+            study.target,
+            cleaning=study.cleaning,
+            exclude=study.exclude,
+            limit=study.limit,
+            seed=study.seed,
+        )
+        progress(1, 1)
+    order = np.argsort(dataset.frame[MATERIAL_ID].to_numpy(dtype=str), kind="stable")
+    return dataset.take(order), dataset.target(study.target)
+
+
+def prepare(
+    study: Study, jobs: int = 1, reporter: Reporter | None = None, with_features: bool = True
+) -> Inputs:
+    """Read, describe and group the materials of a study.
+
+    Materials whose features or symmetry cannot be found are set aside with the reason, so that
+    every model of the study sees the same rows.
+
+    Raises
+    ------
+    DataError
+        If nothing usable is left.
+    """
+    reporter = reporter or Silent()
+    dataset, target = load_materials(study, reporter)
+    reasons: dict[int, str] = {}
+    features: dict[str, Features] = {}
+    for name in needed_representations(study) if with_features else ():
+        _check_structure(dataset, name)
+        with reporter.step(f"Describe crystals ({name})") as progress:
+            features[name] = featurize(dataset.crystals, name, jobs, progress)
+        reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}
+    with reporter.step("Find symmetry") as progress:
+        found = attributes(dataset.crystals, study.symprec, jobs, progress)
+    if dataset.crystals.has_structure:
+        lost = np.flatnonzero(found.frame[SPACE_GROUP].to_numpy() == 0)
+        reasons |= {int(i): "no space group was found" for i in lost}
+    if reasons:
+        rows = np.setdiff1d(np.arange(len(dataset)), list(reasons))
+        dataset, found = dataset.take(rows, reasons), found[rows]
+        features = {k: replace(f, values=f.values[rows], reasons={}) for k, f in features.items()}
+    if len(dataset) < 2 * study.n_folds:
+        raise DataError(f"only {len(dataset)} usable materials are left in {study.dataset}")
+    tasks = group_materials(study, found)
+    return Inputs(study, dataset, target, found, tasks, features)
+
+
+def group_materials(study: Study, found: Attributes) -> Membership:
+    """The random folds and every task of the study's criteria.
+
+    Criteria of symmetry are left out where only formulas are known.
+    """
+    criteria = [c for c in study.criteria if found.has_symmetry or c not in SYMMETRY_CRITERIA]
+    if not criteria:
+        raise DataError(
+            f"{study.dataset} has no structures: choose criteria of chemistry (element, period, group)"
+        )
+    tasks = membership(found, criteria)
+    fold = folds(found.frame[MATERIAL_ID].tolist(), study.n_folds, study.seed)
+    names = [fold_name(i) for i in range(study.n_folds)]
+    return Membership(
+        np.concatenate([np.full(len(names), IN_DISTRIBUTION, dtype=object), tasks.criterion]),
+        np.concatenate([np.array(names, dtype=object), tasks.held_out]),
+        np.asfortranarray(np.column_stack([fold[:, None] == np.arange(len(names)), tasks.matrix])),
+    )
+
+
+def needed_representations(study: Study) -> list[str]:
+    """Representations that the study's models are given, apart from the crystals themselves."""
+    kinds = {consumes(model) for model in study.models}
+    return list(study.representations) if "features" in kinds else []
+
+
+def representations_of(study: Study, model: str) -> list[str]:
+    """Representations on which one model of the study is run."""
+    kind = consumes(model)
+    return list(study.representations) if kind == "features" else [kind]
+
+
+def _check_structure(dataset: Dataset, name: str) -> None:
+    if not dataset.crystals.has_structure and load_representation(name).needs_structure:
+        raise DataError(
+            f"dataset {dataset.name} has formulas but no structures, and the representation "
+            f"{name!r} needs structures; use --representation magpie"
+        )
+
+
+def save_arrays(inputs: Inputs, folder: Path) -> None:
+    """Lay out what worker processes share, as arrays that they map into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {
+        "y": inputs.y,
+        "material_id": inputs.material_id.astype(str),
+        "test": np.ascontiguousarray(inputs.membership.matrix.T),
+    }
+    for name, features in inputs.features.items():
+        arrays[f"features-{name.replace(':', '-')}"] = features.values.astype(np.float32)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)

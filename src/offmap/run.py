@@ -1,0 +1,255 @@
+"""The main job: data, features, tasks, training, scores, report; only what is missing is done."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from offmap.columns import CHEMICAL_SYSTEM, IN_DISTRIBUTION, MATERIAL_ID
+from offmap.engines import Outcome, n_cores
+from offmap.errors import StudyError
+from offmap.evaluate import cells, estimate_seconds, evaluate, grid
+from offmap.inputs import Inputs, prepare
+from offmap.progress import Reporter, Silent
+from offmap.scores import POOLED, score_predictions
+from offmap.store import Cell, Store, states
+from offmap.study import Study
+
+_VERSIONS_OF = (
+    "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu freud-analysis moyopy".split()
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind.
+
+    Parameters
+    ----------
+    store
+        The study folder.
+    failed
+        Outcomes of cells that failed; empty if all went well.
+    """
+
+    store: Store
+    failed: tuple[Outcome, ...] = ()
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row per cell."""
+        return self.store.read_table("scores")
+
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """Kept and skipped tasks."""
+        return self.store.read_table("tasks")
+
+    @property
+    def report(self) -> Path:
+        """Path of the HTML page."""
+        return self.store.report_file
+
+
+def run(
+    study: Study | None = None,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Run a study from data to report.
+
+    Parameters
+    ----------
+    study
+        The configuration; by default boosted trees on the embedded dataset, all six criteria.
+    out
+        Study folder; by default ``offmap-<dataset>``. What is there already is not done again.
+    jobs
+        Cells to run at once; by default one per core.
+    reporter
+        Shows progress.
+
+    Returns
+    -------
+    Run
+        The study folder, and the cells that failed.
+
+    Raises
+    ------
+    OffmapError
+        If the data or the settings cannot be used.
+    """
+    study, jobs, reporter = study or Study(), jobs or n_cores(), reporter or Silent()
+    store = Store(out or default_folder(study))
+    with store.lock():
+        store.clean()
+        inputs = prepare(study, jobs, reporter)
+        store = create(store.folder, inputs)
+        reporter.say(describe(inputs))
+        outcomes = evaluate(store, inputs, jobs, reporter)
+        score(store, reporter)
+        report(store, reporter)
+    return Run(store, tuple(outcome for outcome in outcomes if outcome.error))
+
+
+def default_folder(study: Study) -> Path:
+    """``offmap-<dataset>`` in the current folder."""
+    return Path(f"offmap-{Path(study.dataset).name.partition('.')[0]}")
+
+
+def create(folder: str | Path, inputs: Inputs) -> Store:
+    """Write the study file and the tables of materials, tasks and members."""
+    store = Store.create(folder, inputs.study, provenance(inputs))
+    store.write_table("materials", inputs.materials())
+    tasks = inputs.tasks()
+    store.write_table("tasks", tasks)
+    kept = inputs.membership.select(tasks["kept"].to_numpy())
+    store.write_table("members", kept.members(inputs.material_id.tolist()))
+    store.write_text("rejected.csv", inputs.dataset.rejected.to_csv(index=False))
+    return store
+
+
+def provenance(inputs: Inputs) -> dict[str, Any]:
+    """Where the data came from, what they hash to, and the versions in use."""
+    card = inputs.dataset.card
+    return {
+        "dataset": inputs.dataset.name,
+        "target": inputs.target,
+        "unit": inputs.dataset.unit(inputs.target),
+        "title": card.title,
+        "source": card.source,
+        "licence": card.licence,
+        "citation": card.citation,
+        "doi": card.doi,
+        "data_sha256": inputs.dataset.sha256,
+        "n_materials": len(inputs),
+        "n_rejected": len(inputs.dataset.rejected),
+        "command": " ".join(["offmap", *sys.argv[1:]]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "versions": {name: found for name in _VERSIONS_OF if (found := _version(name))},
+    }
+
+
+def describe(inputs: Inputs) -> str:
+    """One paragraph on what is about to be run."""
+    tasks = inputs.tasks()
+    tasks = tasks[tasks["criterion"] != IN_DISTRIBUTION]
+    rejected = inputs.dataset.rejected
+    lines = [
+        f"{inputs.dataset.name}: {len(inputs)} materials, target {inputs.target}"
+        f" ({inputs.dataset.unit(inputs.target) or 'no unit stated'});"
+        f" {len(rejected)} rows set aside",
+        f"{int(tasks['kept'].sum())} tasks kept, {int((~tasks['kept']).sum())} skipped as too small"
+        f" (train or test under {inputs.study.min_size})",
+    ]
+    counts = rejected["reason"].value_counts().head(5)
+    lines[1:1] = [f"  set aside: {n} x {reason}" for reason, n in counts.items()]
+    return "\n".join(lines)
+
+
+def score(store: Store, reporter: Reporter | None = None) -> pd.DataFrame:
+    """Score every finished cell and write ``scores.parquet`` and ``scores.csv``.
+
+    Raises
+    ------
+    StudyError
+        If no cell is finished.
+    """
+    reporter = reporter or Silent()
+    study = store.study()
+    done = states(store, cells(store))["done"]
+    if not done:
+        raise StudyError(f"{store.folder} has no finished cell yet: run 'offmap evaluate'")
+    materials = store.read_table("materials")
+    systems = dict(zip(materials[MATERIAL_ID], materials[CHEMICAL_SYSTEM], strict=True))
+    with reporter.step("Score") as progress:
+        progress(0, len(done))
+        table = score_predictions(
+            store.read_predictions(done), systems, study.n_bootstrap, study.confidence, study.seed
+        )
+        progress(len(done), len(done))
+    store.write_table("scores", table, csv=True)
+    return table
+
+
+def report(store: Store, reporter: Reporter | None = None) -> Path:
+    """Build the HTML page and the static figures from the tables."""
+    from offmap.report.build import report as build
+
+    reporter = reporter or Silent()
+    with reporter.step("Report") as progress:
+        progress(0, 1)
+        path = build(store)
+        progress(1, 1)
+    return path
+
+
+def status(store: Store) -> pd.DataFrame:
+    """Cells by model and state: ``model``, ``done``, ``failed``, ``missing``."""
+    known = states(store, cells(store))
+    models = list(dict.fromkeys(cell.model for found in known.values() for cell in found))
+    counted = {state: _count(found) for state, found in known.items()}
+    return pd.DataFrame(
+        {"model": models, **{s: [n.get(m, 0) for m in models] for s, n in counted.items()}}
+    )
+
+
+def failures(store: Store) -> pd.DataFrame:
+    """Failed cells, named, with the error."""
+    failed = states(store, cells(store))["failed"]
+    return pd.DataFrame(
+        [(cell.name, store.error(cell).get("message", "")) for cell in failed],
+        columns=["cell", "error"],
+    )
+
+
+def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) -> str:
+    """What a run would do, and about how long it would take, without training or writing anything."""
+    inputs = prepare(study, jobs, reporter)
+    folder = Path(out or default_folder(study))
+    store = Store(folder) if Store(folder).has_table("tasks") else None
+    planned = grid(study, inputs.dataset.name, inputs.target, inputs.tasks())
+    wanted = [cell for cell in planned if store is None or store.state(cell) != "done"]
+    seconds = estimate_seconds(study, inputs, store, wanted) / min(jobs, n_cores())
+    return (
+        f"{describe(inputs)}\n{len(wanted)} of {len(planned)} cells to run,"
+        f" about {seconds / 60:.1f} minutes with {jobs} jobs"
+    )
+
+
+def _count(found: list[Cell]) -> dict[str, int]:
+    return dict(pd.Series([cell.model for cell in found], dtype=object).value_counts())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+
+def headline(store: Store) -> str:
+    """The result of a study in a few lines: the reference, the worst tasks."""
+    table = store.read_table("scores")
+    unit = store.provenance().get("unit", "")
+    lines = []
+    for model, part in table.groupby("model", observed=True):
+        reference = part[(part["criterion"] == IN_DISTRIBUTION) & (part["held_out"] == POOLED)]
+        tasks = part[part["criterion"] != IN_DISTRIBUTION]
+        inside = f"{reference['mae'].iat[0]:.3f} {unit}" if len(reference) else "not run"
+        worst = tasks.nlargest(5, "mae")
+        named = ", ".join(
+            f"{t.criterion} {t.held_out} {t.mae:.2f}" for t in worst.itertuples()
+        )
+        lines.append(f"{model}: in-distribution MAE {inside}; {len(tasks)} tasks, worst MAE: {named}")
+    return "\n".join(lines)
