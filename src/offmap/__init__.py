@@ -1,4 +1,4 @@
-"""offmap: is a test set really off the map of the training data?"""
+"""Is a test set really off the map of the training data? A tool to find out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from offmap.crystals import Crystals
-    from offmap.run import Run, run
+    from offmap.stages import Run, run
     from offmap.study import Study
 
 __all__ = ["Crystals", "Run", "Study", "__version__", "run"]
 
-_HOMES = {"Crystals": "offmap.crystals", "Run": "offmap.run", "run": "offmap.run", "Study": "offmap.study"}
+_HOMES = {
+    "Crystals": "offmap.crystals",
+    "Run": "offmap.stages",
+    "run": "offmap.stages",
+    "Study": "offmap.study",
+}
 
 
 def __getattr__(name: str) -> Any:

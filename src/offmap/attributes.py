@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from offmap.columns import (
 )
 from offmap.crystals import Crystals
 from offmap.elements import SYMBOLS
+from offmap.processes import pool
 
 Progress = Callable[[int, int], None]
 
@@ -147,8 +147,8 @@ def space_groups(
     if jobs == 1 or n < _PARALLEL_FROM:
         found = _collect((_space_groups(chunk, symprec) for chunk in chunks), n, progress)
     else:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            results = pool.map(_space_groups, chunks, [symprec] * (n // _CHUNK + 1))
+        with pool(jobs) as workers:
+            results = workers.map(_space_groups, chunks, [symprec] * (n // _CHUNK + 1))
             found = _collect(results, n, progress)
     return found
 
@@ -169,15 +169,17 @@ def _collect(
 def _space_groups(crystals: Crystals, symprec: float) -> NDArray[np.int16]:
     import moyopy
 
+    logging.getLogger("moyo").setLevel(logging.ERROR)  # it tells of cells that are no concern here
     numbers = np.zeros(len(crystals), dtype=np.int16)
     for i, crystal in enumerate(crystals):
-        cell = moyopy.Cell(
-            crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.numbers.tolist()
-        )
+        lattice, coords = crystal.lattice, crystal.frac_coords
+        if not (len(coords) and np.isfinite(lattice).all() and np.isfinite(coords).all()):
+            continue
+        cell = moyopy.Cell(lattice.tolist(), coords.tolist(), crystal.numbers.tolist())
         try:
             numbers[i] = moyopy.MoyoDataset(cell, symprec=symprec).number
         except ValueError:  # no symmetry found at any tolerance it tried
-            numbers[i] = 0
+            continue
     return numbers
 
 

@@ -1,4 +1,4 @@
-"""The command line: one command per stage, each a few lines around the function of the same name."""
+"""The command line: one command per stage, each a few lines around one public function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from offmap.study import Study
 
 app = typer.Typer(
-    help="Is a test set really off the map of the training data, and how far can a model be trusted there?",
+    help="Is a test set really off the map of the training data?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,7 +38,9 @@ MinSize = Annotated[int | None, typer.Option(help="Fewest materials in train and
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Limit = Annotated[int | None, typer.Option(help="Use a random sample of N materials.")]
 Symprec = Annotated[float | None, typer.Option(help="Symmetry tolerance, angstrom.")]
-Exclude = Annotated[list[str] | None, typer.Option(help="Set rows aside where this column is true.")]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Set rows aside where this column is true.")
+]
 Cleaning = Annotated[str | None, typer.Option(help="none, or study: target below 5 eV/atom.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; default: all cores.")]
 Engine = Annotated[str, typer.Option(help="Where cells run: local.")]
@@ -46,7 +48,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     if version:
         typer.echo(f"offmap {__version__}")
         raise typer.Exit
@@ -66,13 +70,15 @@ def run(
     symprec: Symprec = None,
     exclude: Exclude = None,
     cleaning: Cleaning = None,
-    out: Annotated[Path | None, typer.Option(help="Study folder; default: offmap-<dataset>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Study folder; default: offmap-<dataset>.")
+    ] = None,
     jobs: Jobs = None,
     engine: Engine = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
 ) -> None:
     """Run a study from data to report; without arguments, the embedded dataset."""
-    from offmap import run as job
+    from offmap import stages as job
     from offmap.engines import n_cores
     from offmap.registry import check
     from offmap.terminal import reporter
@@ -80,7 +86,7 @@ def run(
     check("engine", engine)
     study = _study(
         file,
-        dataset=_resolved(dataset),
+        dataset=_resolved(dataset) if dataset else None,
         target=target,
         models=model,
         criteria=criterion,
@@ -154,7 +160,7 @@ def evaluate(folder: Folder, jobs: Jobs = None) -> None:
     from offmap.engines import n_cores
     from offmap.evaluate import evaluate as job
     from offmap.inputs import prepare
-    from offmap.run import create
+    from offmap.stages import create
     from offmap.store import Store
     from offmap.terminal import reporter
 
@@ -171,7 +177,7 @@ def evaluate(folder: Folder, jobs: Jobs = None) -> None:
 @app.command()
 def score(folder: Folder, as_json: AsJson = False) -> None:
     """Score every finished cell, with intervals."""
-    from offmap.run import score as job
+    from offmap.stages import score as job
     from offmap.store import Store
     from offmap.terminal import reporter, show_table
 
@@ -181,7 +187,7 @@ def score(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def report(folder: Folder) -> None:
     """Build the report from the tables; works for a half-finished study too."""
-    from offmap.run import report as job
+    from offmap.stages import report as job
     from offmap.store import Store
     from offmap.terminal import reporter
 
@@ -189,7 +195,9 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
-def compare(folders: Annotated[list[Path], typer.Argument(metavar="STUDY...")], as_json: AsJson = False) -> None:
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="STUDY...")], as_json: AsJson = False
+) -> None:
     """Lay studies side by side: scores in distribution, and which tasks fail in each."""
     from offmap.report.compare import compare as job
     from offmap.store import Store
@@ -202,7 +210,7 @@ def compare(folders: Annotated[list[Path], typer.Argument(metavar="STUDY...")], 
 @app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """Say which cells of a study are done, failed or missing."""
-    from offmap import run as job
+    from offmap import stages as job
     from offmap.store import Store
     from offmap.terminal import show_table
 
@@ -312,14 +320,14 @@ def _study(file: Path | None, **given: Any) -> Study:
     return study.replace(**{k: v for k, v in given.items() if v is not None})
 
 
-def _resolved(dataset: str | None) -> str | None:
+def _resolved(dataset: str) -> str:
     """A path is kept in full, so that the study folder can be used from anywhere."""
-    return str(Path(dataset).resolve()) if dataset and Path(dataset).exists() else dataset
+    return str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
 
 
 def _summarise(done: Any) -> None:
     """The last lines of a run: what failed, what the tasks say, where the report is."""
-    from offmap.run import headline
+    from offmap.stages import headline
 
     typer.echo(headline(done.store))
     for outcome in done.failed:

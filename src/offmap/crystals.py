@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offmap.elements import N_ELEMENTS, SYMBOLS, format_formula, parse_formula
+from offmap.elements import FORMULA_ORDER, N_ELEMENTS, SYMBOLS, formula_part, parse_formula
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 # Lattices and positions are hashed after rounding, so that a trip through a text file keeps the key.
 _HASH_DECIMALS = 5
 
+# Most atoms that a bare formula may stand for.
+_MOST_ATOMS = 20_000
+
 
 class Crystal(NamedTuple):
-    """One crystal: ``lattice`` (3, 3) in angstrom, rows a, b, c; ``numbers`` (n,); ``frac_coords`` (n, 3)."""
+    """One crystal: ``lattice`` (3, 3) in angstrom, ``numbers`` (n,) and ``frac_coords`` (n, 3)."""
 
     material_id: str
     lattice: NDArray[np.float64]
@@ -53,7 +56,7 @@ class Crystals:
     Raises
     ------
     ValueError
-        If the shapes do not fit together.
+        If the shapes do not fit together, or a number is no atomic number.
     """
 
     material_id: NDArray[np.object_]
@@ -69,7 +72,17 @@ class Crystals:
         if self.frac_coords.shape != (total, 3):
             raise ValueError(f"frac_coords has shape {self.frac_coords.shape}, not {(total, 3)}")
         if self.offsets.shape != (n + 1,) or self.offsets[0] != 0 or self.offsets[-1] != total:
-            raise ValueError("offsets must run from 0 to the number of sites, one per crystal plus one")
+            raise ValueError(
+                "offsets must run from 0 to the number of sites, one per crystal plus one"
+            )
+        if (np.diff(self.offsets) < 0).any():
+            raise ValueError("offsets must not decrease")
+        if total and self.numbers.max() >= N_ELEMENTS:
+            raise ValueError(f"{self.numbers.max()} is no atomic number")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was derived is left behind: it is larger than the crystals.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     # -- making ------------------------------------------------------------------------------
 
@@ -95,7 +108,8 @@ class Crystals:
         Raises
         ------
         ValueError
-            If a text is no formula, or its amounts are no multiples of 1/100.
+            If a text is no formula, its amounts are no multiples of 1/1000, or it stands for too
+            many atoms.
         """
         numbers = [_whole_atoms(formula) for formula in formulas]
         return cls.from_list(
@@ -133,9 +147,18 @@ class Crystals:
             self.material_id[i], self.lattice[i], self.numbers[sites], self.frac_coords[sites]
         )
 
-    def take(self, rows: NDArray[Any]) -> Crystals:
-        """The crystals at ``rows`` (integers or a boolean mask), in that order."""
-        rows = np.arange(len(self))[rows]
+    def __getitem__(self, rows: Any) -> Crystals:
+        """The crystals at ``rows``, as :meth:`take`; the way scikit-learn cuts folds."""
+        return self.take(rows[0] if isinstance(rows, tuple) else rows)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Number of crystals, as scikit-learn asks for it."""
+        return (len(self),)
+
+    def take(self, rows: Any) -> Crystals:
+        """The crystals at ``rows`` (integers, a boolean mask or a slice), in that order."""
+        rows = np.atleast_1d(np.arange(len(self))[rows])
         sizes = self.n_sites[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         sites = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
@@ -173,12 +196,17 @@ class Crystals:
     @cached_property
     def formula(self) -> NDArray[np.object_]:
         """Reduced formula of each crystal, shape (n,)."""
-        rows, columns = np.nonzero(self.counts)
-        amounts = self.counts[rows, columns]
-        starts = np.searchsorted(rows, np.arange(len(self) + 1))
-        pairs = list(zip(columns.tolist(), amounts.tolist(), strict=True))
-        text = [format_formula(dict(pairs[a:b])) for a, b in zip(starts, starts[1:], strict=False)]
-        return np.array(text, dtype=object)
+        counts = self.counts[:, FORMULA_ORDER]
+        rows, columns = np.nonzero(counts)
+        amounts = counts[rows, columns]
+        distinct, starts, n_parts = np.unique(rows, return_index=True, return_counts=True)
+        if len(rows):
+            amounts = amounts // np.repeat(np.gcd.reduceat(amounts, starts), n_parts)
+        parts = list(map(formula_part, FORMULA_ORDER[columns].tolist(), amounts.tolist()))
+        text = np.full(len(self), "", dtype=object)
+        ends = (starts + n_parts).tolist()
+        text[distinct] = ["".join(parts[a:b]) for a, b in zip(starts.tolist(), ends, strict=True)]
+        return text
 
     def content_hash(self) -> NDArray[np.object_]:
         """Digest of each crystal's content (not its id): 32 hexadecimal digits, shape (n,)."""
@@ -218,7 +246,9 @@ class Crystals:
         sizes = numbers.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
 
         def flat(name: str, dtype: Any) -> NDArray[Any]:
-            values = table[name].combine_chunks().flatten()
+            values = table[name].combine_chunks()
+            while hasattr(values, "flatten"):  # lists, and lists of lists
+                values = values.flatten()
             return values.to_numpy(zero_copy_only=False).astype(dtype)
 
         return cls(
@@ -252,9 +282,7 @@ class Crystals:
         """As ``pymatgen.core.Structure`` objects (needs pymatgen)."""
         from pymatgen.core import Structure
 
-        return [
-            Structure(c.lattice, [SYMBOLS[z] for z in c.numbers], c.frac_coords) for c in self
-        ]
+        return [Structure(c.lattice, [SYMBOLS[z] for z in c.numbers], c.frac_coords) for c in self]
 
     @classmethod
     def from_ase(cls, atoms: Iterable[Any], material_id: Sequence[str]) -> Crystals:
@@ -280,9 +308,12 @@ def _joined(parts: Sequence[Any], dtype: Any) -> NDArray[Any]:
 
 def _whole_atoms(formula: str) -> NDArray[np.uint8]:
     amounts = parse_formula(formula)
-    for scale in range(1, 101):
-        scaled = {z: n * scale for z, n in amounts.items()}
-        whole = {z: round(n) for z, n in scaled.items()}
-        if all(abs(whole[z] - n) < 1e-3 * scale and whole[z] for z, n in scaled.items()):
-            return np.repeat(list(whole), list(whole.values())).astype(np.uint8)
-    raise ValueError(f"{formula!r} has amounts that are no multiples of 1/100")
+    numbers, n = np.array(list(amounts), dtype=np.uint8), np.array(list(amounts.values()))
+    for scale in (*range(1, 101), 1000):
+        if not n.sum() * scale <= _MOST_ATOMS:
+            raise ValueError(f"{formula!r:.80} stands for more than {_MOST_ATOMS} atoms")
+        whole = np.round(n * scale)
+        # 0.333 is meant as a third, 0.37 as nothing but 37/100.
+        if (np.abs(whole - n * scale) < 2e-3).all() and (whole > 0).all():
+            return np.repeat(numbers, whole.astype(int))
+    raise ValueError(f"{formula!r} has amounts that are no multiples of 1/1000")

@@ -9,7 +9,6 @@ Commun. Mater. 6, 9 (2025).
 from __future__ import annotations
 
 import re
-from functools import cache
 from math import gcd
 
 import numpy as np
@@ -77,7 +76,13 @@ ELECTRONEGATIVITY: NDArray[np.float64] = np.array(
 )
 """Pauling electronegativity of each atomic number; 0 where unknown."""
 
-_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)|([(\[])|([)\]])(\d*\.?\d*)")
+FORMULA_ORDER: NDArray[np.int64] = np.array(
+    sorted(range(N_ELEMENTS), key=lambda z: (ELECTRONEGATIVITY[z] or 9.9, SYMBOLS[z]))
+)
+"""Atomic numbers in the order of a formula: least electronegative first, unknown ones last."""
+
+_AMOUNT = r"(\d+\.?\d*|\.\d+)?"
+_TOKEN = re.compile(rf"([A-Z][a-z]?){_AMOUNT}|([(\[])|([)\]]){_AMOUNT}")
 
 
 def parse_formula(formula: str) -> dict[int, float]:
@@ -132,12 +137,12 @@ def _add(total: dict[int, float], part: dict[int, float], times: float) -> None:
 
 def format_formula(amounts: dict[int, int]) -> str:
     """Reduced formula, least electronegative element first (``{8: 6, 26: 4}`` -> ``"Fe2O3"``)."""
-    return _format(tuple(sorted(amounts.items())))
+    divisor = gcd(*amounts.values()) or 1
+    return "".join(
+        formula_part(z, amounts[z] // divisor) for z in FORMULA_ORDER.tolist() if amounts.get(z)
+    )
 
 
-@cache
-def _format(amounts: tuple[tuple[int, int], ...]) -> str:
-    divisor = gcd(*(int(n) for _, n in amounts)) or 1
-    ordered = sorted(amounts, key=lambda pair: (ELECTRONEGATIVITY[pair[0]] or 9.9, SYMBOLS[pair[0]]))
-    parts = ((SYMBOLS[z], int(n) // divisor) for z, n in ordered)
-    return "".join(symbol + (str(n) if n > 1 else "") for symbol, n in parts)
+def formula_part(z: int, amount: int) -> str:
+    """One element of a formula, such as ``"Fe2"``."""
+    return SYMBOLS[z] if amount == 1 else f"{SYMBOLS[z]}{amount}"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from typing import Any
 
+from offmap.processes import pool
 from offmap.store import Cell
 
 Run = Callable[[Cell], "Outcome"]
 
-# How often a cell may take its worker process down (out of memory, say) before it is given up.
-_MAX_CRASHES = 2
+CRASHED = "the worker process died (out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Local:
     Parameters
     ----------
     jobs
-        How many cells run at once; each gets its share of the cores as threads.
+        How many cells run at once; each gets its share of the cores as threads. With 1, cells run
+        in this process.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -55,55 +57,67 @@ class Local:
     def run(
         self, work: Run, cells: Sequence[Cell], start: Callable[..., None], arguments: tuple[Any, ...]
     ) -> Iterator[Outcome]:
-        """Run ``work`` on every cell, after ``start(*arguments)`` once per process."""
+        """Run ``work`` on every cell, after ``start(*arguments)`` once per process.
+
+        A cell whose work raises, or takes its process down, is an outcome with an error; the
+        others go on.
+        """
         if self.jobs == 1:
             start(*arguments)
-            yield from map(work, cells)
+            yield from (_attempt(partial(work, cell), cell) for cell in cells)
             return
         waiting = deque(cells)
-        crashes: dict[Cell, int] = {}
         while waiting:
-            yield from self._run_pool(work, waiting, crashes, start, arguments)
+            suspects = yield from self._run_pool(self.jobs, work, waiting, start, arguments)
+            # Any of the cells that ran when the pool broke may have done it: each alone, then.
+            for cell in suspects:
+                alone = deque([cell])
+                if (yield from self._run_pool(1, work, alone, start, arguments)):
+                    yield Outcome(cell, 0.0, CRASHED)
 
     def _run_pool(
         self,
+        jobs: int,
         work: Run,
         waiting: deque[Cell],
-        crashes: dict[Cell, int],
         start: Callable[..., None],
         arguments: tuple[Any, ...],
-    ) -> Iterator[Outcome]:
-        """Run cells until none waits or the pool breaks; cells in flight then wait again."""
-        # After a crash, one cell at a time: then it is known which one does it.
-        at_once = 1 if any(cell in crashes for cell in waiting) else self.jobs
-        threads = str(self.threads)
-        os.environ.setdefault("OMP_NUM_THREADS", threads)  # inherited by the spawned processes
-        pool = ProcessPoolExecutor(
-            at_once, mp_context=get_context("spawn"), initializer=start, initargs=arguments
-        )
+    ) -> Generator[Outcome, None, list[Cell]]:
+        """Run cells until none waits or the pool breaks; the value is the cells then in flight."""
         flying: dict[Future[Outcome], Cell] = {}
-        try:
+        with pool(jobs, start, arguments) as workers:
             while waiting or flying:
-                while waiting and len(flying) < at_once:
-                    cell = waiting.popleft()
-                    flying[pool.submit(work, cell)] = cell
+                try:
+                    while waiting and len(flying) < jobs:
+                        with _environment("OMP_NUM_THREADS", str(self.threads)):
+                            flying[workers.submit(work, waiting[0])] = waiting[0]
+                        waiting.popleft()
+                except BrokenProcessPool:
+                    return [*flying.values(), waiting.popleft()]
                 done, _ = wait(flying, return_when=FIRST_COMPLETED)
-                for future in done:
-                    outcome = future.result()
-                    del flying[future]
-                    yield outcome
-        except BrokenProcessPool:
-            yield from self._after_crash(list(flying.values()), waiting, crashes)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+                broken = [f for f in done if isinstance(f.exception(), BrokenProcessPool)]
+                for future in done.difference(broken):
+                    yield _attempt(future.result, flying.pop(future))
+                if broken:
+                    return list(flying.values())
+        return []
 
-    @staticmethod
-    def _after_crash(
-        cells: list[Cell], waiting: deque[Cell], crashes: dict[Cell, int]
-    ) -> Iterator[Outcome]:
-        for cell in cells:
-            crashes[cell] = crashes.get(cell, 0) + 1
-            if crashes[cell] >= _MAX_CRASHES:
-                yield Outcome(cell, 0.0, "the worker process died (out of memory?)")
-            else:
-                waiting.appendleft(cell)
+
+def _attempt(work: Callable[[], Outcome], cell: Cell) -> Outcome:
+    try:
+        return work()
+    except Exception as error:  # whatever it is, it concerns this cell alone
+        return Outcome(cell, 0.0, f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable for processes that are started meanwhile, unless the user has set it."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -1,4 +1,4 @@
-"""Errors that are for the person at the keyboard: the command line prints them without a traceback."""
+"""Errors for the person at the keyboard: the command line prints them without a traceback."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ def evaluate(
     ):
         save_arrays(inputs, Path(folder))
         names = (inputs.membership.criterion, inputs.membership.held_out)
-        crystals = inputs.dataset.crystals if any(c.representation == CRYSTALS for c in todo) else None
+        crystals = (
+            inputs.dataset.crystals if any(c.representation == CRYSTALS for c in todo) else None
+        )
         work = Work(Path(folder), store.folder, *names, settings, engine.threads, crystals)
         progress(0, len(todo))
         for outcome in engine.run(run_cell, todo, start_worker, (work,)):
@@ -131,7 +133,7 @@ class Work:
         return {}
 
     def split(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of train and test. Fewer training rows are the first of one random order (nested)."""
+        """Rows of train and test. Fewer training rows are nested in more."""
         task = np.flatnonzero((self.criterion == cell.criterion) & (self.held_out == cell.held_out))
         is_test = self.load("test")[task[0]]
         train = np.flatnonzero(~is_test)
@@ -165,10 +167,12 @@ def run_cell(cell: Cell) -> Outcome:
     """Fit, predict and save one cell in this process. Errors are saved and returned, not raised."""
     work = _WORK[0]
     store = Store(work.study_folder)
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     try:
         frame, facts = fit_predict(work, cell)
-        store.save_predictions(cell, frame, facts | {"seconds": time.perf_counter() - begun})
+        facts["seconds"] = time.perf_counter() - begun
+        facts["cpu_seconds"] = time.process_time() - cpu_begun  # of all threads
+        store.save_predictions(cell, frame, facts)
         return Outcome(cell, time.perf_counter() - begun)
     except Exception as error:  # any failure of any model is a result of the grid
         store.save_error(cell, error, traceback.format_exc())
@@ -186,7 +190,9 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any]]:
     y_pred = np.asarray(model.predict(work.rows(cell.representation, test)), dtype=np.float64)
     predicted = time.perf_counter()
     if y_pred.shape != (len(test),) or not np.isfinite(y_pred).all():
-        raise ValueError(f"the model gave {np.isfinite(y_pred).sum()} numbers for {len(test)} materials")
+        raise ValueError(
+            f"the model gave {np.isfinite(y_pred).sum()} numbers for {len(test)} materials"
+        )
     frame = pd.DataFrame(
         {MATERIAL_ID: work.load("material_id")[test], Y_TRUE: y[test], Y_PRED: y_pred}
     )
@@ -197,10 +203,17 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any]]:
         "n_train": len(train),
         "n_test": len(test),
         "validation": _VALIDATION,
+        "importances": importances(model),
         "model": type(model).__module__ + "." + type(model).__qualname__,
         "offmap": version("offmap"),
     }
     return frame, facts
+
+
+def importances(model: Any) -> list[float]:
+    """Importance of each feature, as the model tells it; empty if it does not."""
+    values = np.asarray(getattr(model, "feature_importances_", []), dtype=np.float64)
+    return [float(f"{value:.6g}") for value in values]
 
 
 def store_crash(store: Store, outcome: Outcome) -> None:
@@ -209,7 +222,9 @@ def store_crash(store: Store, outcome: Outcome) -> None:
         store.save_error(outcome.cell, RuntimeError(outcome.error), "")
 
 
-def estimate_seconds(study: Study, inputs: Inputs, store: Store | None, todo: Sequence[Cell]) -> float:
+def estimate_seconds(
+    study: Study, inputs: Inputs, store: Store | None, todo: Sequence[Cell]
+) -> float:
     """Core-seconds that these cells will take.
 
     From finished cells of the same model where there are any; otherwise from one fit on at most
@@ -230,7 +245,7 @@ def _measured_rate(store: Store | None, like: Cell) -> float:
     done = [cell for cell in states(store, cells(store))["done"] if cell.model == like.model]
     facts = [store.run_facts(cell) for cell in done]
     rows = sum(f["n_train"] for f in facts)
-    return sum(f["seconds"] * f["threads"] for f in facts) / rows if rows else 0.0
+    return sum(f["cpu_seconds"] for f in facts) / rows if rows else 0.0
 
 
 def _pilot_rate(study: Study, inputs: Inputs, like: Cell) -> float:

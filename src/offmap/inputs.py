@@ -14,7 +14,6 @@ from offmap import datasets
 from offmap.attributes import Attributes, attributes
 from offmap.columns import (
     CRITERION,
-    HELD_OUT,
     IN_DISTRIBUTION,
     MATERIAL_ID,
     SPACE_GROUP,
@@ -150,7 +149,7 @@ def group_materials(study: Study, found: Attributes) -> Membership:
     criteria = [c for c in study.criteria if found.has_symmetry or c not in SYMMETRY_CRITERIA]
     if not criteria:
         raise DataError(
-            f"{study.dataset} has no structures: choose criteria of chemistry (element, period, group)"
+            f"{study.dataset} has no structures: choose criteria of chemistry, such as element"
         )
     tasks = membership(found, criteria)
     fold = folds(found.frame[MATERIAL_ID].tolist(), study.n_folds, study.seed)

@@ -6,6 +6,8 @@ Nothing is imported until it is used, so listing what exists needs no model libr
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,7 +28,7 @@ TABLES: dict[str, dict[str, Entry]] = {
     "dataset": {
         "prototypes": Entry(
             "offmap.datasets.prototypes:load",
-            "embedded: decorated crystal prototypes relaxed with CHGNet, to learn the tool and test",
+            "embedded: crystal prototypes relaxed with CHGNet, to learn the tool and to test",
         ),
     },
     "representation": {
@@ -104,6 +106,8 @@ def load(kind: str, name: str) -> Any:
     check(kind, name)
     entry = names(kind).get(name) or Entry(name, "")
     module, _, attribute = entry.target.partition(":")
+    if ":" in name and os.getcwd() not in sys.path:  # a user's own module beside the study
+        sys.path.append(os.getcwd())
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:

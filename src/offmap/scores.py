@@ -228,7 +228,8 @@ def _moments(y_true: Array, y_pred: Array) -> Array:
     t, p = y_true - mean, y_pred - mean
     error = p - t
     return np.stack(
-        [np.ones_like(t), np.abs(error), error**2, error, t, t**2, p, p**2, t * p, np.abs(t)], axis=1
+        [np.ones_like(t), np.abs(error), error**2, error, t, t**2, p, p**2, t * p, np.abs(t)],
+        axis=1,
     )
 
 

@@ -6,6 +6,7 @@ one. A cell is done when its ``_run.json`` exists and its predictions have the s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,9 @@ from offmap.errors import StudyError
 from offmap.study import Study
 
 State = Literal["done", "failed", "missing"]
+
+# File systems take names of 255 bytes; temporary files have somewhat longer ones than their target.
+_LONGEST = 200
 
 # Settings that may grow between two runs in one folder: what is there stays valid.
 _MAY_GROW = ("models", "criteria", "representations")
@@ -59,10 +63,18 @@ class Cell:
 
 
 def slug(value: object) -> str:
-    """A path part that any file system takes and that can be read back (percent-encoded)."""
-    text = quote(str(value), safe="+-<>=, ()@") if os.name == "posix" else quote(str(value), safe="")
-    # A leading dot or underscore would hide the folder from table readers.
-    return re.sub(r"^[._]", lambda m: f"%{ord(m[0]):02X}", text) or "%"
+    """A path part that any file system takes and that can be read back (percent-encoded).
+
+    Only a long one cannot: its end gives way to a digest.
+    """
+    text = quote(str(value), safe="+-, ()@", errors="surrogatepass")
+    # A dot or underscore in front would hide the folder from table readers; at the end, Windows
+    # drops dots and spaces.
+    text = re.sub(r"^[._ ]|[. ]$", lambda m: f"%{ord(m[0]):02X}", text) or "%"
+    if len(text) > _LONGEST:
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        text = f"{text[: _LONGEST - 40]}%%{digest}"
+    return text
 
 
 class Store:
@@ -91,7 +103,7 @@ class Store:
         store = cls(folder)
         if store.study_file.exists():
             store._check_same(study, provenance)
-        elif store.folder.exists() and any(p.name != ".lock" for p in store.folder.iterdir()):
+        elif store.folder.exists() and not _is_empty(store.folder):
             raise StudyError(f"{folder} exists and is not a study; choose another --out")
         store.folder.mkdir(parents=True, exist_ok=True)
         store._write_study(study, provenance)
@@ -136,9 +148,7 @@ class Store:
     def _check_same(self, study: Study, provenance: Mapping[str, Any]) -> None:
         old = self.study()
         lines = [
-            line
-            for line in old.differences(study)
-            if not _grew(old, study, line.partition(":")[0])
+            line for line in old.differences(study) if not _grew(old, study, line.partition(":")[0])
         ]
         before, now = self.provenance().get("data_sha256"), provenance.get("data_sha256")
         if before and now and before != now:
@@ -182,9 +192,11 @@ class Store:
         """
         path = self.table_file(name)
         if not path.is_file():
-            raise StudyError(f"{self.folder} has no {path.name} yet: run 'offmap {_MAKER.get(name, 'run')}'")
+            raise StudyError(
+                f"{self.folder} has no {path.name} yet: run 'offmap {_MAKER.get(name, 'run')}'"
+            )
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, partitioning=None)  # folders named a=b mean nothing
         except (OSError, ValueError) as error:
             raise StudyError(f"{path} is damaged ({error}): delete it and run again") from error
 
@@ -249,7 +261,7 @@ class Store:
         for cell in cells:
             path = self.cell_folder(cell) / "predictions.parquet"
             try:
-                tables.append(pq.read_table(path))
+                tables.append(pq.read_table(path, partitioning=None))
             except (OSError, pa.ArrowInvalid) as error:
                 raise StudyError(f"{path} is damaged ({error}): delete it and run again") from error
         if not tables:
@@ -275,7 +287,9 @@ class Store:
         try:
             held.acquire()
         except Timeout as error:
-            raise StudyError(f"another run is working in {self.folder}; wait for it or stop it") from error
+            raise StudyError(
+                f"another run is working in {self.folder}; wait for it or stop it"
+            ) from error
         try:
             yield
         finally:
@@ -284,7 +298,7 @@ class Store:
     @staticmethod
     def _write(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, name = tempfile.mkstemp(f".{path.name}", ".writing-", path.parent)
         os.close(handle)
         try:
             write(Path(name))
@@ -296,11 +310,10 @@ class Store:
 
     def clean(self) -> None:
         """Remove temporary files that a killed run left behind."""
-        for path in self.folder.rglob(".*-*"):
-            if path.is_file():
-                path.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.rglob(".writing-*"):
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob(".arrays-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 _MAKER = {
@@ -315,12 +328,19 @@ _MAKER = {
 }
 
 
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is there but the lock and what a killed run left."""
+    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
+
+
 def _grew(old: Study, new: Study, name: str) -> bool:
     return name in _MAY_GROW and set(getattr(old, name)) <= set(getattr(new, name))
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    keys = [c for c in CELL_KEYS if c in frame and not isinstance(frame[c].dtype, pd.CategoricalDtype)]
+    keys = [
+        c for c in CELL_KEYS if c in frame and not isinstance(frame[c].dtype, pd.CategoricalDtype)
+    ]
     text = [c for c in keys if not pd.api.types.is_numeric_dtype(frame[c])]
     frame.astype(dict.fromkeys(text, "category")).to_parquet(path, compression="zstd", index=False)
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: progress bars, or plain lines where there is no terminal."""
+"""What a person sees while a run goes on: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

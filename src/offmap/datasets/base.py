@@ -1,4 +1,4 @@
-"""What every dataset is: crystals, a table of targets, and a card that says where they come from."""
+"""What every dataset is: crystals, a table of targets, and a card of where they come from."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Dataset:
         UnknownNameError
             If there is no such numeric column.
         """
-        numeric = [c for c in self.frame if pd.api.types.is_numeric_dtype(self.frame[c])]
+        numeric = [str(c) for c in self.frame if pd.api.types.is_numeric_dtype(self.frame[c])]
         numeric = [c for c in numeric if not pd.api.types.is_bool_dtype(self.frame[c])]
         name = name or next((t for t in self.card.targets if t in numeric), "")
         if name not in numeric:

@@ -15,7 +15,7 @@ def consumes(name: str) -> str:
 
 
 def make_model(name: str, settings: Mapping[str, Any], seed: int, threads: int) -> Any:
-    """A new regressor.
+    """Make a new regressor.
 
     Parameters
     ----------

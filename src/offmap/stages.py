@@ -19,7 +19,7 @@ from offmap.evaluate import cells, estimate_seconds, evaluate, grid
 from offmap.inputs import Inputs, prepare
 from offmap.progress import Reporter, Silent
 from offmap.scores import POOLED, score_predictions
-from offmap.store import Cell, Store, states
+from offmap.store import Store, states
 from offmap.study import Study
 
 _VERSIONS_OF = (
@@ -188,7 +188,7 @@ def report(store: Store, reporter: Reporter | None = None) -> Path:
     reporter = reporter or Silent()
     with reporter.step("Report") as progress:
         progress(0, 1)
-        path = build(store)
+        path: Path = build(store)
         progress(1, 1)
     return path
 
@@ -196,11 +196,12 @@ def report(store: Store, reporter: Reporter | None = None) -> Path:
 def status(store: Store) -> pd.DataFrame:
     """Cells by model and state: ``model``, ``done``, ``failed``, ``missing``."""
     known = states(store, cells(store))
-    models = list(dict.fromkeys(cell.model for found in known.values() for cell in found))
-    counted = {state: _count(found) for state, found in known.items()}
-    return pd.DataFrame(
-        {"model": models, **{s: [n.get(m, 0) for m in models] for s, n in counted.items()}}
+    frame = pd.DataFrame(
+        [(cell.model, state) for state, found in known.items() for cell in found],
+        columns=["model", "state"],
     )
+    counted = pd.crosstab(frame["model"], frame["state"]).reindex(columns=list(known), fill_value=0)
+    return counted.reset_index().rename_axis(columns=None)
 
 
 def failures(store: Store) -> pd.DataFrame:
@@ -213,7 +214,7 @@ def failures(store: Store) -> pd.DataFrame:
 
 
 def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) -> str:
-    """What a run would do, and about how long it would take, without training or writing anything."""
+    """What a run would do and about how long it would take; nothing is trained or written."""
     inputs = prepare(study, jobs, reporter)
     folder = Path(out or default_folder(study))
     store = Store(folder) if Store(folder).has_table("tasks") else None
@@ -226,16 +227,11 @@ def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) ->
     )
 
 
-def _count(found: list[Cell]) -> dict[str, int]:
-    return dict(pd.Series([cell.model for cell in found], dtype=object).value_counts())
-
-
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return ""
-
 
 
 def headline(store: Store) -> str:
@@ -248,8 +244,8 @@ def headline(store: Store) -> str:
         tasks = part[part["criterion"] != IN_DISTRIBUTION]
         inside = f"{reference['mae'].iat[0]:.3f} {unit}" if len(reference) else "not run"
         worst = tasks.nlargest(5, "mae")
-        named = ", ".join(
-            f"{t.criterion} {t.held_out} {t.mae:.2f}" for t in worst.itertuples()
+        named = ", ".join(f"{t.criterion} {t.held_out} {t.mae:.2f}" for t in worst.itertuples())
+        lines.append(
+            f"{model}: in-distribution MAE {inside}; {len(tasks)} tasks, worst MAE: {named}"
         )
-        lines.append(f"{model}: in-distribution MAE {inside}; {len(tasks)} tasks, worst MAE: {named}")
     return "\n".join(lines)

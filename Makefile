@@ -1,0 +1,27 @@
+# `make check` is what continuous integration runs after the tests.
+.PHONY: help check lint types imports docs test bench
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+check: lint types imports docs  ## everything but the tests
+
+lint:  ## style and common errors
+	ruff check .
+	ruff format --check .
+
+types:  ## static types, strict
+	mypy
+
+imports:  ## the layers of the package
+	lint-imports
+
+docs:  ## build the documentation, warnings are errors
+	sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+test:  ## the tests
+	pytest
+
+bench:  ## the benchmarks that need no real data
+	for script in benchmarks/bench_*.py; do python $$script --help > /dev/null || exit 1; done
+	@echo "each benchmark is run on its own: python benchmarks/bench_<name>.py --help"

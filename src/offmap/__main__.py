@@ -1,0 +1,5 @@
+"""``python -m offmap``."""
+
+from offmap.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""Converted copies of datasets, keyed by the digest of what they were read from."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from offmap.cache import cache_folder
+from offmap.columns import FORMULA, MATERIAL_ID
+from offmap.crystals import Crystals
+from offmap.datasets.layout import COLUMNAR
+from offmap.datasets.reading import READER_VERSION, Part
+
+
+def place(name: str, key: str) -> Path | None:
+    """Folder of the converted copy of a dataset whose bytes have the digest ``key``.
+
+    None if there is nowhere to keep one; that costs time, not results.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") or "dataset"
+    try:
+        return cache_folder() / safe / f"{key[:16]}-v{READER_VERSION}"
+    except OSError:
+        return None
+
+
+def to_table(part: Part) -> pa.Table:
+    """One Arrow table: ids, structures, and every column of the frame."""
+    table = part.crystals.to_arrow()
+    others = part.frame.drop(columns=[MATERIAL_ID])
+    for name in others:
+        table = table.append_column(str(name), pa.array(others[name], from_pandas=True))
+    return table
+
+
+def from_table(table: pa.Table, rejected: pd.DataFrame) -> Part:
+    """The inverse of :func:`to_table`."""
+    crystals = Crystals.from_arrow(table.select([MATERIAL_ID, *COLUMNAR]))
+    frame = table.drop_columns(list(COLUMNAR)).to_pandas()
+    frame = frame.astype({c: object for c in (MATERIAL_ID, FORMULA) if c in frame})
+    return Part(crystals, frame, rejected)
+
+
+def load(where: Path | None) -> Part | None:
+    """The converted copy in a folder; None if there is none or it is damaged."""
+    import pyarrow.parquet as pq
+
+    if where is None:
+        return None
+    try:
+        table = pq.read_table(where / "materials.parquet")
+        rejected = pd.read_parquet(where / "rejected.parquet")
+        return from_table(table, rejected)
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+
+
+def save(where: Path | None, part: Part) -> bool:
+    """Keep a converted copy; False if the folder cannot be written (then nothing is kept)."""
+    import pyarrow.parquet as pq
+
+    if where is None:
+        return False
+
+    def write(target: Path) -> None:
+        pq.write_table(to_table(part), target / "materials.parquet", compression="zstd")
+        part.rejected.to_parquet(target / "rejected.parquet", index=False)
+
+    return _put(where, write)
+
+
+def _put(where: Path, write: Any) -> bool:
+    """Fill a new folder and move it into place, so that nobody sees half of it."""
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=where.parent))
+    except OSError:
+        return False
+    try:
+        write(temporary)
+        temporary.chmod(0o755)
+        if where.exists():
+            shutil.rmtree(where, ignore_errors=True)
+        os.replace(temporary, where)
+    except (OSError, pa.ArrowException):
+        return False
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return True

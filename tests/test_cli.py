@@ -1,0 +1,111 @@
+"""What a person at the terminal sees: commands, exit codes, errors in words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TOY = "--target energy --min-size 60 -r magpie --criterion crystal_system --model dummy".split()
+
+
+def offmap(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "offmap", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "study"
+    done = offmap("run", "--dataset", toy_file, *TOY, "--out", out, "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "in-distribution MAE" in done.stdout
+    assert str(out / "report" / "index.html") in done.stdout
+    return out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls"], ["run", "--help"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['offmap', *{arguments!r}]\n"
+        "from offmap.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pymatgen', 'matplotlib', 'sklearn', 'lightgbm', 'scipy', 'plotly'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_ls_names_everything() -> None:
+    rows = json.loads(offmap("ls", "models", "--json").stdout)
+    assert {"lgbm", "xgb", "rf", "dummy", "knn"} <= {row["name"] for row in rows}
+
+
+def test_tasks_as_json(toy_file: Path) -> None:
+    done = offmap("tasks", toy_file, "--criterion", "element", "--min-size", "80", "--json")
+    rows = json.loads(done.stdout)
+    assert {
+        row["held_out"] for row in rows if row["criterion"] == "element" and row["kept"]
+    } == set("O S Se Te F Cl Br N P".split())
+    skipped = next(row for row in rows if row["held_out"] == "Li")
+    assert skipped["reason"] == "fewer than 80 test materials"
+
+
+def test_status_and_score(folder: Path) -> None:
+    assert json.loads(offmap("status", folder, "--json").stdout)[0]["missing"] == 0
+    rows = json.loads(offmap("score", folder, "--json").stdout)
+    assert {row["criterion"] for row in rows} == {"in_distribution", "crystal_system"}
+
+
+def test_report_is_rebuilt(folder: Path) -> None:
+    page = folder / "report" / "index.html"
+    page.unlink()
+    assert offmap("report", folder).returncode == 0
+    assert page.is_file()
+
+
+def test_dry_run_writes_nothing(toy_file: Path, tmp_path: Path) -> None:
+    done = offmap("run", "--dataset", toy_file, *TOY, "--dry-run", cwd=tmp_path)
+    assert "8 of 8 cells to run" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_featurize_writes_a_table(toy_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "features.parquet"
+    assert offmap("featurize", toy_file, "-r", "magpie", "-o", out).returncode == 0
+    assert pd.read_parquet(out).shape == (792, 146)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--model", "lgmb"], "did you mean 'lgbm'"),
+        (["run", "--criterion", "space-group"], "did you mean 'space_group'"),
+        (["run", "--dataset", "prototype"], "prototypes"),
+        (["run", "--min-size", "0"], "min_size must be at least 2"),
+        (["score", "nowhere"], "not a study folder"),
+        (["run", "nowhere.toml"], "cannot read the study file"),
+        (["ls", "model-s"], "did you mean 'models'"),
+    ],
+)
+def test_errors_are_for_people(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = offmap(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_cells_make_exit_code_one(toy_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def broken():\n    raise ValueError('not today')\n")
+    flags = [*TOY[:-1], "mine:broken", "--jobs", "1", "--out", "study"]
+    done = offmap("run", "--dataset", toy_file, *flags, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "not today" in done.stderr
+    assert json.loads(offmap("status", tmp_path / "study", "--json").stdout)[0]["failed"] == 8
