@@ -94,7 +94,7 @@ class Crystals:
         return cls(
             material_id=np.array([c.material_id for c in items], dtype=object),
             lattice=np.array([c.lattice for c in items], dtype=np.float64).reshape(-1, 3, 3),
-            numbers=_joined([np.asarray(c.numbers, np.uint8) for c in items], np.uint8),
+            numbers=_atomic(_joined([c.numbers for c in items], np.int64)),
             frac_coords=_joined([c.frac_coords for c in items], np.float64).reshape(-1, 3),
             offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         )
@@ -249,12 +249,13 @@ class Crystals:
             values = table[name].combine_chunks()
             while hasattr(values, "flatten"):  # lists, and lists of lists
                 values = values.flatten()
-            return values.to_numpy(zero_copy_only=False).astype(dtype)
+            array: NDArray[Any] = values.to_numpy(zero_copy_only=False).astype(dtype)
+            return array
 
         return cls(
             material_id=table["material_id"].to_numpy(zero_copy_only=False).astype(object),
             lattice=flat("lattice", np.float64).reshape(-1, 3, 3),
-            numbers=flat("numbers", np.uint8),
+            numbers=_atomic(flat("numbers", np.int64)),
             frac_coords=flat("frac_coords", np.float64).reshape(-1, 3),
             offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         )
@@ -304,6 +305,13 @@ class Crystals:
 
 def _joined(parts: Sequence[Any], dtype: Any) -> NDArray[Any]:
     return np.concatenate(parts).astype(dtype) if len(parts) else np.empty(0, dtype)
+
+
+def _atomic(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Atomic numbers in one byte each, checked before they would wrap around."""
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < N_ELEMENTS:
+        raise ValueError(f"{numbers.min()} or {numbers.max()} is no atomic number")
+    return numbers.astype(np.uint8)
 
 
 def _whole_atoms(formula: str) -> NDArray[np.uint8]:

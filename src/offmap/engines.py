@@ -55,7 +55,11 @@ class Local:
         return max(1, n_cores() // self.jobs)
 
     def run(
-        self, work: Run, cells: Sequence[Cell], start: Callable[..., None], arguments: tuple[Any, ...]
+        self,
+        work: Run,
+        cells: Sequence[Cell],
+        start: Callable[..., None],
+        arguments: tuple[Any, ...],
     ) -> Iterator[Outcome]:
         """Run ``work`` on every cell, after ``start(*arguments)`` once per process.
 

@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +31,9 @@ from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store, states
 from offmap.study import Study
 from offmap.tasks.random import random_order
+
+POOL_SHARE = 0.8
+"""Share of a task's training side that cells with fewer materials draw from."""
 
 # Nothing fitted in a cell ever saw its test rows, labels or features; said in every `_run.json`.
 _VALIDATION = "none: the settings are fixed, no validation set, no early stopping"
@@ -128,21 +130,24 @@ class Work:
         array: NDArray[Any] = np.load(self.arrays / f"{name}.npy", mmap_mode="r")
         return array
 
-    @cached_property
-    def _orders(self) -> dict[int, NDArray[np.int64]]:
-        return {}
-
     def split(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of train and test. Fewer training rows are nested in more."""
+        """Rows to train on and rows to predict.
+
+        The whole training side is trained on, and the test side predicted, unless the cell asks for
+        fewer materials. Then a fifth of the training side is kept out as an in-distribution test
+        (the same for every size and seed) and predicted too, and the first ``n_train`` of the rest,
+        in the cell's random order, are trained on: smaller sets are parts of larger ones.
+        """
         task = np.flatnonzero((self.criterion == cell.criterion) & (self.held_out == cell.held_out))
-        is_test = self.load("test")[task[0]]
+        is_test = np.array(self.load("test")[task[0]])
         train = np.flatnonzero(~is_test)
         if cell.n_train < len(train):
-            if cell.seed not in self._orders:
-                ids = self.load("material_id").tolist()
-                self._orders[cell.seed] = random_order(ids, cell.seed)
-            order = self._orders[cell.seed]
-            train = np.sort(order[~is_test[order]][: cell.n_train])
+            ids = self.load("material_id")[train].tolist()
+            order = train[random_order(ids, 0)]
+            pool, inside = np.split(order, [int(len(order) * POOL_SHARE)])
+            drawn = pool[random_order(self.load("material_id")[pool].tolist(), cell.seed + 1)]
+            train = np.sort(drawn[: cell.n_train])
+            is_test[inside] = True
         return train, np.flatnonzero(is_test)
 
     def rows(self, representation: str, rows: NDArray[np.int64]) -> Any:

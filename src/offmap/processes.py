@@ -32,7 +32,7 @@ class _Process(SpawnProcess):
 
 
 class _Context(SpawnContext):
-    Process: ClassVar[type[SpawnProcess]] = _Process  # type: ignore[misc]
+    Process: ClassVar[type[SpawnProcess]] = _Process
 
 
 @contextmanager

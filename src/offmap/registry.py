@@ -17,7 +17,7 @@ from offmap.errors import OffmapError, UnknownNameError
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a named thing lives, what it is in a line, and the extra that installs what it needs."""
+    """Where a named thing lives, what it is in a line, and the extra that it needs."""
 
     target: str
     summary: str
@@ -29,6 +29,43 @@ TABLES: dict[str, dict[str, Entry]] = {
         "prototypes": Entry(
             "offmap.datasets.prototypes:load",
             "embedded: crystal prototypes relaxed with CHGNet, to learn the tool and to test",
+        ),
+        "jarvis22": Entry("offmap.datasets.published:jarvis22", "JARVIS-DFT 2022.12.12"),
+        "mp21": Entry("offmap.datasets.published:mp21", "Materials Project 2021.11.10"),
+        "oqmd21": Entry(
+            "offmap.datasets.published:oqmd21", "OQMD, the study's snapshot (v1.6 by its text)"
+        ),
+        "jarvis18": Entry("offmap.datasets.published:jarvis18", "JARVIS-DFT 2018.07.07"),
+        "mp18": Entry(
+            "offmap.datasets.published:mp18", "Materials Project 2018.6.1, the MEGNet set"
+        ),
+        "oqmd14": Entry(
+            "offmap.datasets.published:oqmd14", "OQMD of 2014, the study's older snapshot"
+        ),
+        "dft_3d": Entry("offmap.datasets.published:dft_3d", "JARVIS-DFT, current release"),
+        "dft_3d_2021": Entry("offmap.datasets.published:dft_3d_2021", "JARVIS-DFT 2021.8.18"),
+        "mp_3d_2020": Entry(
+            "offmap.datasets.published:mp_3d_2020", "Materials Project 2020, as JARVIS publishes it"
+        ),
+        "megnet": Entry(
+            "offmap.datasets.published:megnet", "Materials Project 2018.6.1, the MEGNet set"
+        ),
+        "oqmd_3d_no_cfid": Entry(
+            "offmap.datasets.published:oqmd_3d_no_cfid", "OQMD, as JARVIS publishes it"
+        ),
+        "matbench_mp_e_form": Entry(
+            "offmap.datasets.published:matbench_mp_e_form", "matbench v0.1, formation energies"
+        ),
+        "matbench_mp_gap": Entry(
+            "offmap.datasets.published:matbench_mp_gap", "matbench v0.1, PBE band gaps"
+        ),
+        "matbench_perovskites": Entry(
+            "offmap.datasets.published:matbench_perovskites",
+            "matbench v0.1, heats of formation of perovskites",
+        ),
+        "matbench_expt_gap": Entry(
+            "offmap.datasets.published:matbench_expt_gap",
+            "matbench v0.1, measured band gaps of formulas",
         ),
     },
     "representation": {
@@ -64,9 +101,40 @@ TABLES: dict[str, dict[str, Entry]] = {
     "engine": {
         "local": Entry("offmap.engines:Local", "processes on this machine"),
     },
-    "detector": {},
+    "detector": {
+        "knn": Entry(
+            "offmap.domain.detectors:knn", "distance to the 10th neighbour in principal components"
+        ),
+        "nearest": Entry("offmap.domain.detectors:nearest", "distance to the nearest neighbour"),
+        "kde": Entry("offmap.domain.detectors:KernelDensity", "kernel density in the same space"),
+        "mahalanobis": Entry("offmap.domain.detectors:Mahalanobis", "leverage, all components"),
+        "local_density": Entry(
+            "offmap.domain.detectors:LocalDensityRatio", "local outlier factor, unsmoothed"
+        ),
+        "isolation_forest": Entry("offmap.domain.detectors:IsolationForest", "random cuts"),
+        "feature_range": Entry(
+            "offmap.domain.detectors:FeatureRange", "excess over the training range, weighted"
+        ),
+        "knn_weighted": Entry(
+            "offmap.domain.detectors:knn_weighted", "neighbours in features weighted by importance"
+        ),
+        "label_spread": Entry(
+            "offmap.domain.learned:LabelSpread", "labels of the neighbours differ"
+        ),
+        "neighbour_error": Entry(
+            "offmap.domain.learned:NeighbourError", "small models err on the neighbours"
+        ),
+        "leaf_occupancy": Entry(
+            "offmap.domain.learned:LeafOccupancy", "few training rows per leaf"
+        ),
+        "model_spread": Entry("offmap.domain.learned:ModelSpread", "small models disagree"),
+        "difficulty": Entry("offmap.domain.learned:Difficulty", "materials of this kind are hard"),
+        "umap": Entry(
+            "offmap.domain.detectors:UmapDensity", "kernel density in a UMAP of train", "domain"
+        ),
+    },
 }
-"""Kind -> name -> entry. Another package adds names through the entry point group ``offmap.<kind>s``."""
+"""Kind -> name -> entry. Other packages add names through entry points ``offmap.<kind>s``."""
 
 _GROUPS = {"criterion": "offmap.criteria"}
 
@@ -109,11 +177,15 @@ def load(kind: str, name: str) -> Any:
     if ":" in name and os.getcwd() not in sys.path:  # a user's own module beside the study
         sys.path.append(os.getcwd())
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if entry.extra:
             raise missing_extra(f"{kind} {name!r}", entry.extra, error) from error
         raise OffmapError(f"{kind} {name!r} cannot be loaded: {error}") from error
+    except (ImportError, TypeError, ValueError) as error:  # broken, or no name of a module
+        raise OffmapError(f"{kind} {name!r} cannot be loaded: {error}") from error
+    try:
+        return getattr(found, attribute)
     except AttributeError as error:
         raise OffmapError(f"{kind} {name!r}: module {module} has no {attribute!r}") from error
 

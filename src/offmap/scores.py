@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from offmap.columns import (
     CELL_KEYS,
-    CHEMICAL_SYSTEM,
     CRITERION,
     HELD_OUT,
     IN_DISTRIBUTION,
@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 POOLED = "all"
 """``held_out`` of the in-distribution row over all folds together."""
+
+_LOW_HIGH = ("low", "high")
 
 # Reference points against which every material's share of Kendall's tau is estimated.
 _KENDALL_REFERENCES = 500
@@ -53,17 +55,24 @@ class Resamples:
     weights: Array
 
     @classmethod
-    def draw(cls, systems: NDArray[np.object_], n_bootstrap: int, seed: int) -> Resamples:
-        """Draw systems with replacement, ``n_bootstrap`` times, whatever the order of the rows."""
+    def draw(cls, systems: NDArray[Any], n_bootstrap: int, seed: int) -> Resamples:
+        """Draw systems with replacement, ``n_bootstrap`` times, whatever the order of the rows.
+
+        With a single system there is nothing to draw from, and no resample is made.
+        """
         codes, distinct = pd.factorize(systems, sort=True)
-        rng = np.random.default_rng(seed)
-        n = max(len(distinct), 1)
-        return cls(codes, rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap).astype(float))
+        n = len(distinct)
+        shape = (n_bootstrap if n > 1 else 0, n)
+        drawn = np.random.default_rng(seed).integers(max(n, 1), size=shape)
+        flat = (drawn + n * np.arange(shape[0])[:, None]).ravel()
+        weights = np.bincount(flat, minlength=shape[0] * n).reshape(shape)
+        return cls(codes, weights.astype(np.float64))
 
     def sums(self, values: Array) -> Array:
         """Sums over each resample of columns of per-material values: (n_bootstrap, n_columns)."""
-        per_system = np.zeros((self.weights.shape[1], values.shape[1]))
-        np.add.at(per_system, self.system, values)
+        n = self.weights.shape[1]
+        columns = [np.bincount(self.system, weights=v, minlength=n) for v in values.T]
+        per_system = np.stack(columns, axis=1)
         sums: Array = self.weights @ per_system
         return sums
 
@@ -108,19 +117,20 @@ def scores(y_true: Array, y_pred: Array) -> dict[str, float]:
 
 
 def intervals(
-    y_true: Array, y_pred: Array, resamples: Resamples, confidence: float = 0.95, seed: int = 0
+    y_true: Array, y_pred: Array, resamples: Resamples, confidence: float = 0.95
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap interval of each score.
 
     Spearman's correlation resamples the ranks of the full test set, and Kendall's tau its
-    first-order (Hoeffding) projection, estimated against 500 random materials: exact resampling of
-    either would sort every resample anew.
+    first-order (Hoeffding) projection, estimated against 500 materials evenly spaced in the order
+    of their labels: exact resampling of either would sort every resample anew. NaN where all
+    materials are of one chemical system.
     """
     n = len(y_true)
     values = _moment_scores(resamples.sums(_moments(y_true, y_pred)), n)
     ranked = _moments(_ranks(y_true), _ranks(y_pred))
     values["spearman"] = _moment_scores(resamples.sums(ranked), n)["pearson"]
-    values["kendall"] = _kendall_resampled(y_true, y_pred, resamples, seed)
+    values["kendall"] = _kendall_resampled(y_true, y_pred, resamples)
     return {name: percentile_interval(values[name], confidence) for name in METRICS}
 
 
@@ -159,36 +169,64 @@ def score_predictions(
         and ``bias_in_distribution`` over the ``n_in_distribution`` test materials that the random
         folds predicted, ``mae_increase`` with a paired interval, and ``mae_ratio``.
     """
+    codes, material_id = pd.factorize(predictions[MATERIAL_ID])
+    known = np.array([systems.get(i, i) for i in material_id], dtype=object)
+    system = pd.factorize(known, sort=True)[0][codes]
+    y_true, y_pred = (predictions[c].to_numpy(np.float64) for c in (Y_TRUE, Y_PRED))
     rows = []
-    grid = [k for k in CELL_KEYS if k not in (CRITERION, HELD_OUT, N_TRAIN)]
-    for _, part in predictions.groupby(grid, observed=True, sort=False):
-        is_reference = (part[CRITERION] == IN_DISTRIBUTION).to_numpy()
-        reference = part[is_reference].set_index(MATERIAL_ID)[Y_PRED]
-        reference = reference[~reference.index.duplicated()]
-        cells = [cell for _, cell in part.groupby([*CELL_KEYS], observed=True, sort=False)]
-        if is_reference.any():
-            pooled = part[is_reference]
-            n_train = int(pooled[N_TRAIN].astype(float).mean())
-            cells.append(pooled.assign(**{HELD_OUT: POOLED, N_TRAIN: n_train}))
-        for cell in cells:
-            systems_of = cell[MATERIAL_ID].map(systems).to_numpy(dtype=object)
-            resamples = Resamples.draw(systems_of, n_bootstrap, seed)
-            rows.append(_score_cell(cell, reference, resamples, confidence))
+    for cells in _cells_by_model(predictions):
+        y_reference = np.full(len(material_id), np.nan)
+        folds = [cell for cell in cells if cell.keys[CRITERION] == IN_DISTRIBUTION]
+        for cell in folds:
+            y_reference[codes[cell.rows]] = y_pred[cell.rows]
+        for cell in [*cells, *_pooled(folds)]:
+            chosen = cell.rows
+            drawn = Resamples.draw(system[chosen], n_bootstrap, seed)
+            row = cell.keys | scores(y_true[chosen], y_pred[chosen])
+            row |= _ends(intervals(y_true[chosen], y_pred[chosen], drawn, confidence))
+            if folds and cell.keys[CRITERION] != IN_DISTRIBUTION:
+                inside = y_reference[codes[chosen]]
+                row |= _compare(y_true[chosen], y_pred[chosen], inside, drawn, confidence)
+            rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else [*CELL_KEYS, N_TEST])
 
 
-def _score_cell(
-    cell: pd.DataFrame, reference: pd.Series, resamples: Resamples, confidence: float
-) -> dict[str, object]:
-    y_true, y_pred = cell[Y_TRUE].to_numpy(float), cell[Y_PRED].to_numpy(float)
-    row: dict[str, object] = {key: cell[key].iat[0] for key in CELL_KEYS}
-    row |= scores(y_true, y_pred)
-    for name, (low, high) in intervals(y_true, y_pred, resamples, confidence).items():
-        row |= {f"{name}_low": low, f"{name}_high": high}
-    if row[CRITERION] != IN_DISTRIBUTION and len(reference):
-        y_reference = cell[MATERIAL_ID].map(reference).to_numpy(float)
-        row |= _compare(y_true, y_pred, y_reference, resamples, confidence)
-    return row
+class _Rows(NamedTuple):
+    """A cell: its keys, and the rows of the predictions that are its own."""
+
+    keys: dict[str, Any]
+    rows: NDArray[np.int64]
+
+
+def _cells_by_model(predictions: pd.DataFrame) -> list[list[_Rows]]:
+    """Cells that differ in task alone, list by list, in the order in which they first appear."""
+    number = predictions.groupby([*CELL_KEYS], observed=True, sort=False).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    pieces = np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []
+    firsts = [int(rows[0]) for rows in pieces]
+    columns = {key: predictions[key].iloc[firsts].tolist() for key in CELL_KEYS}
+    found: dict[tuple[Any, ...], list[_Rows]] = {}
+    for i, rows in enumerate(pieces):
+        keys = {key: values[i] for key, values in columns.items()}
+        same = tuple(v for k, v in keys.items() if k not in (CRITERION, HELD_OUT, N_TRAIN))
+        found.setdefault(same, []).append(_Rows(keys, rows))
+    return list(found.values())
+
+
+def _pooled(folds: list[_Rows]) -> list[_Rows]:
+    """The random folds as one cell; nothing if there are none."""
+    if not folds:
+        return []
+    n_train = int(np.mean([fold.keys[N_TRAIN] for fold in folds]))
+    keys = folds[0].keys | {HELD_OUT: POOLED, N_TRAIN: n_train}
+    return [_Rows(keys, np.concatenate([fold.rows for fold in folds]))]
+
+
+def _ends(found: dict[str, tuple[float, float]]) -> dict[str, float]:
+    """Columns ``<name>_low`` and ``<name>_high``."""
+    return {
+        f"{k}_{end}": v for k, ends in found.items() for end, v in zip(_LOW_HIGH, ends, strict=True)
+    }
 
 
 def _compare(
@@ -198,7 +236,8 @@ def _compare(
     both = np.isfinite(y_reference)
     if not both.any():
         return {"n_in_distribution": 0}
-    inside = scores(y_true[both], y_reference[both])
+    ones = np.ones((1, both.sum()))
+    inside = _moment_scores(ones @ _moments(y_true[both], y_reference[both]), int(both.sum()))
     error = np.where(both, np.abs(y_pred - y_true), 0.0)
     error_inside = np.where(both, np.abs(np.where(both, y_reference, 0.0) - y_true), 0.0)
     sums = resamples.sums(np.stack([both.astype(float), error, error_inside], axis=1))
@@ -208,15 +247,12 @@ def _compare(
     n, total, total_inside = both.sum(), error.sum(), error_inside.sum()
     found = {
         "n_in_distribution": int(n),
-        "mae_in_distribution": inside["mae"],
-        "r2_in_distribution": inside["r2"],
-        "bias_in_distribution": inside["bias"],
+        **{f"{k}_in_distribution": float(inside[k][0]) for k in ("mae", "r2", "bias")},
         "mae_increase": float((total - total_inside) / n),
         "mae_ratio": float(total / total_inside) if total_inside else np.nan,
     }
-    for name, values in (("mae_increase", increase), ("mae_ratio", ratio)):
-        found[f"{name}_low"], found[f"{name}_high"] = percentile_interval(values, confidence)
-    return found
+    resampled = {"mae_increase": increase, "mae_ratio": ratio}
+    return found | _ends({k: percentile_interval(v, confidence) for k, v in resampled.items()})
 
 
 def _moments(y_true: Array, y_pred: Array) -> Array:
@@ -260,17 +296,20 @@ def _ranks(values: Array) -> Array:
     return ranks
 
 
-def _kendall_resampled(y_true: Array, y_pred: Array, resamples: Resamples, seed: int) -> Array:
+def _kendall_resampled(y_true: Array, y_pred: Array, resamples: Resamples) -> Array:
     from scipy.stats import kendalltau
 
     n = len(y_true)
     if n < 2 or np.ptp(y_true) == 0 or np.ptp(y_pred) == 0:
         return np.full(len(resamples.weights), np.nan)
-    chosen = np.random.default_rng(seed).choice(n, min(n, _KENDALL_REFERENCES), replace=False)
+    order = np.lexsort((y_pred, y_true))
+    chosen = order[np.linspace(0, n - 1, min(n, _KENDALL_REFERENCES)).round().astype(int)]
     share = np.zeros(n)
     for j in chosen:
         share += np.sign(y_true - y_true[j]) * np.sign(y_pred - y_pred[j])
     share /= len(chosen)
     sums = resamples.sums(np.stack([np.ones(n), share], axis=1))
     shift = sums[:, 1] / sums[:, 0] - share.mean()
-    return np.clip(float(kendalltau(y_true, y_pred).statistic) + 2 * shift, -1.0, 1.0)
+    tau = float(kendalltau(y_true, y_pred).statistic)
+    resampled: Array = np.clip(tau + 2 * shift, -1.0, 1.0)
+    return resampled

@@ -269,7 +269,7 @@ class Store:
         frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
         return frame
 
-    # -- safety --------------------------------------------------------------------------------------
+    # -- safety ----------------------------------------------------------------------------------
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -278,11 +278,14 @@ class Store:
         Raises
         ------
         StudyError
-            If another run holds it.
+            If another run holds it, or it cannot be made.
         """
         from filelock import FileLock, Timeout
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"cannot make the folder {self.folder}: {error.strerror}") from error
         held = FileLock(self.folder / ".lock", timeout=0)
         try:
             held.acquire()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from offmap import registry
 from offmap.columns import STUDY_CRITERIA
 from offmap.errors import SettingsError, UnknownNameError
+
+_MANY = 10**9
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,10 @@ class Study:
         for name in self.model_settings:
             if name not in self.models:
                 raise UnknownNameError("model in model_settings", name, self.models)
-        _check_range("min_size", self.min_size, 2, None)
+        _check_range("min_size", self.min_size, 2, _MANY)
         _check_range("n_folds", self.n_folds, 2, 100)
         _check_range("n_bootstrap", self.n_bootstrap, 0, 100_000)
-        _check_range("limit", self.limit, 0, None)
+        _check_range("limit", self.limit, 0, _MANY)
         _check_range("seed", self.seed, 0, 2**31 - 1)
         _check_range("symprec", self.symprec, 1e-8, 1.0)
         _check_range("confidence", self.confidence, 0.5, 0.9999)
@@ -111,14 +115,14 @@ class Study:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Study:
-        """Read a study file. Tables that describe a finished run (``[provenance]``) are left out."""
+        """Read a study file. What describes a finished run (``[provenance]``) is left out."""
         try:
             settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise SettingsError(f"cannot read the study file {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise SettingsError(f"{path} is not a text file: {error}") from error
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{path} is not valid TOML: {error}") from error
         settings.pop("provenance", None)
         return cls.from_dict(settings)
@@ -126,7 +130,7 @@ class Study:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they go into TOML and JSON."""
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        settings["model_settings"] = {k: dict(v) for k, v in self.model_settings.items()}
+        settings["model_settings"] = _plain("model_settings", self.model_settings)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
     def replace(self, **changes: Any) -> Study:
@@ -136,7 +140,11 @@ class Study:
     def differences(self, other: Study) -> list[str]:
         """What differs in ``other``, a line per setting."""
         mine, theirs = self.to_dict(), other.to_dict()
-        return [f"{k}: {mine[k]!r} -> {theirs[k]!r}" for k in mine if mine[k] != theirs[k]]
+        return [
+            f"{k}: {mine[k]!r} -> {theirs[k]!r}"
+            for k in mine
+            if mine[k] != theirs[k] and _text(mine[k]) != _text(theirs[k])
+        ]
 
 
 def _coerced(f: dataclasses.Field[Any], value: Any) -> Any:
@@ -146,20 +154,44 @@ def _coerced(f: dataclasses.Field[Any], value: Any) -> Any:
         value = (value,) if isinstance(value, str) else value
         if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
             return tuple(dict.fromkeys(value))
-        raise SettingsError(f"{f.name} must be a list of names, not {value!r}")
+        raise SettingsError(f"{f.name} must be a list of names, not {_shown(value)}")
     if kind.startswith("Mapping"):
         if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):
-            return value
-        raise SettingsError(f"{f.name} must be a table of tables, not {value!r}")
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+            return _plain(f.name, value)
+        raise SettingsError(f"{f.name} must be a table of tables, not {_shown(value)}")
+    if kind == "float" and isinstance(value, int) and abs(value) < _MANY:
+        value = value if isinstance(value, bool) else float(value)
     expected = {"str": str, "int": int, "float": float}[kind]
     if not isinstance(value, expected) or isinstance(value, bool):
-        raise SettingsError(f"{f.name} must be of type {kind}, not {value!r}")
+        raise SettingsError(f"{f.name} must be of type {kind}, not {_shown(value)}")
     return value
 
 
-def _check_range(name: str, value: float, low: float, high: float | None) -> None:
-    if not value >= low or (high is not None and not value <= high):
-        span = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-        raise SettingsError(f"{name} must be {span}, not {value!r}")
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python does not spell out integers of thousands of digits
+        return "this huge number"
+
+
+def _text(value: Any) -> str:
+    """The value as text that does not depend on the order of keys; NaN equals NaN here."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A copy made of what TOML can hold, so that what is written reads back the same."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(f"{name}.{key}", v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(name, v) for v in value]
+    if isinstance(value, (str, float, date, time)):
+        return value
+    if isinstance(value, int) and abs(value) < 2**63:
+        return value
+    raise SettingsError(f"{name} must be text, a number, a list or a table, not {_shown(value)}")
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # NaN fails too
+        raise SettingsError(f"{name} must be between {low:g} and {high:g}, not {_shown(value)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -17,6 +18,16 @@ from offmap.columns import FORMULA, MATERIAL_ID
 from offmap.crystals import Crystals
 from offmap.datasets.layout import COLUMNAR
 from offmap.datasets.reading import READER_VERSION, Part
+from offmap.errors import OffmapError
+
+MATERIALS = "materials.parquet"
+DIGEST = "digest.txt"
+"""Written last: the digest of what the copy was made from."""
+
+
+def rejected_path(path: Path) -> Path:
+    """Where the rows set aside lie, beside a file of materials."""
+    return path.with_name(f"{path.stem}.rejected.parquet")
 
 
 def place(name: str, key: str) -> Path | None:
@@ -27,8 +38,13 @@ def place(name: str, key: str) -> Path | None:
     safe = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") or "dataset"
     try:
         return cache_folder() / safe / f"{key[:16]}-v{READER_VERSION}"
-    except OSError:
+    except OffmapError:
         return None
+
+
+def key_of(digest: str, variant: str) -> str:
+    """Key of the same bytes read with other settings: another table."""
+    return hashlib.sha256(f"{digest}{variant}".encode()).hexdigest() if variant else digest
 
 
 def to_table(part: Part) -> pa.Table:
@@ -55,8 +71,8 @@ def load(where: Path | None) -> Part | None:
     if where is None:
         return None
     try:
-        table = pq.read_table(where / "materials.parquet")
-        rejected = pd.read_parquet(where / "rejected.parquet")
+        table = pq.read_table(where / MATERIALS)
+        rejected = pd.read_parquet(rejected_path(where / MATERIALS))
         return from_table(table, rejected)
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
@@ -70,8 +86,8 @@ def save(where: Path | None, part: Part) -> bool:
         return False
 
     def write(target: Path) -> None:
-        pq.write_table(to_table(part), target / "materials.parquet", compression="zstd")
-        part.rejected.to_parquet(target / "rejected.parquet", index=False)
+        pq.write_table(to_table(part), target / MATERIALS, compression="zstd")
+        part.rejected.to_parquet(rejected_path(target / MATERIALS), index=False)
 
     return _put(where, write)
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from offmap import registry
 from offmap.columns import MATERIAL_ID
-from offmap.datasets import converted
+from offmap.datasets import converted, published
 from offmap.datasets.base import REJECTED_COLUMNS, Card, Dataset
+from offmap.datasets.cards import snapshots
 from offmap.datasets.files import SUFFIXES, Source, find_source
 from offmap.datasets.layout import TARGET_UNITS, Layout
 from offmap.datasets.reading import MISSING, Reader, joined, no_usable_row
@@ -90,6 +91,8 @@ def _some(dataset: Dataset) -> Dataset:
 
 def _find(name: str, progress: Progress | None) -> Dataset:
     known = registry.names("dataset")
+    if name in snapshots():
+        return published.load(name, progress)
     if name in known or (":" in name and not Path(name).exists()):
         dataset = registry.load("dataset", name)()
         if not isinstance(dataset, Dataset):
@@ -141,19 +144,13 @@ def read_path(
     reader = Reader(source, layout or Layout(), rename or {})
     # The same bytes read with other columns are another table.
     variant = "" if layout is None and not rename else f"{layout}{sorted((rename or {}).items())}"
-    place = converted.place(card.name if card else source.stem, _combined(key, variant))
+    place = converted.place(card.name if card else source.stem, converted.key_of(key, variant))
     part = converted.load(place)
     if part is None:
         part = joined(list(reader.parts(progress=progress)), str(source.path))
         converted.save(place, part)
     card = card or _card(source, part.frame)
     return Dataset(card, part.crystals, part.frame, part.rejected, key)
-
-
-def _combined(key: str, variant: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(f"{key}{variant}".encode()).hexdigest() if variant else key
 
 
 def _card(source: Source, frame: pd.DataFrame) -> Card:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
+from typing import Any
 
 from offmap.datasets.base import Card, Dataset
 from offmap.errors import DataError
@@ -13,7 +14,6 @@ NAME = "prototypes"
 
 def load() -> Dataset:
     """The embedded dataset with its card."""
-    from offmap.datasets import converted
     from offmap.datasets.files import find_source
     from offmap.datasets.reading import Reader, joined
 
@@ -24,13 +24,22 @@ def load() -> Dataset:
     with as_file(table) as path:
         source = find_source(path)
         key = source.sha256()
-        place = converted.place(NAME, key)
-        part = converted.load(place) or joined(list(Reader(source).parts()), str(path))
+        part = joined(list(Reader(source).parts()), str(path))
     known = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {}
     return Dataset(_card(known), part.crystals, part.frame, part.rejected, key)
 
 
-def _card(facts: dict[str, object]) -> Card:
+def _card(facts: dict[str, Any]) -> Card:
     known = {k: v for k, v in facts.items() if k in Card.__dataclass_fields__}
-    known |= {"name": NAME, "known_flaws": tuple(known.get("known_flaws", ()))}  # type: ignore[arg-type]
-    return Card(**known)  # type: ignore[arg-type]
+    known |= {
+        "name": NAME,
+        "known_flaws": tuple(known.get("known_flaws", ())),
+        "targets": {name: _unit(facts) for name, facts in known.get("targets", {}).items()},
+    }
+    return Card(**known)
+
+
+def _unit(facts: Any) -> str:
+    """Unit of a target, stated alone or beside a description."""
+    unit = str(facts.get("unit", "")) if isinstance(facts, dict) else str(facts)
+    return unit.replace("angstrom**3", "Å³")

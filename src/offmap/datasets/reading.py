@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ class Reader:
     layout: Layout = field(default_factory=Layout)
     rename: dict[str, str] = field(default_factory=dict)
     _found: Layout | None = None
+    _structured: bool = False
     _ids: set[str] = field(default_factory=set)
 
     def parts(
@@ -69,14 +70,18 @@ class Reader:
         DataError
             If the file is damaged or has neither structures nor formulas.
         """
+        total = 0
         for chunk in self.source.chunks(start, size):
             yield self.part(chunk)
+            total = chunk.total
             if progress:
-                progress(chunk.done, chunk.total)
+                progress(chunk.done, total)
+        if progress and total:
+            progress(total, total)
 
-    def seen(self, ids: NDArray[np.object_]) -> None:
+    def seen(self, ids: Iterable[str]) -> None:
         """Note ids of rows that were read before."""
-        self._ids.update(ids.tolist())
+        self._ids.update(ids)
 
     def part(self, chunk: Chunk) -> Part:
         """Convert one chunk."""
@@ -96,7 +101,8 @@ class Reader:
         else:
             crystals, kept, reasons = _composed(frame.get(layout.formula), ids)
         bad += [(rows[i], ids[i], why) for i, why in reasons.items()]
-        if layout.columnar or layout.structure:
+        self._structured |= bool(layout.structure) or (len(kept) > 0 and crystals.has_structure)
+        if self._structured:
             kept, crystals = self._screened(crystals, kept, rows, ids, bad)
         kept, crystals = self._unique(crystals, kept, rows, ids, bad)
         others = self._others(frame, layout).iloc[kept].reset_index(drop=True)

@@ -7,8 +7,8 @@ or pymatgen and ASE objects.
 
 from __future__ import annotations
 
-import io
 import ast
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence

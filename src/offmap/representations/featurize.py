@@ -1,4 +1,4 @@
-"""Crystals to features, in parallel, each crystal once: what was computed is found by its content."""
+"""Crystals to features, in parallel, each crystal once: what was computed is found again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ from numpy.typing import NDArray
 from offmap import registry
 from offmap.cache import cache_folder
 from offmap.crystals import Crystals
+from offmap.errors import OffmapError
+from offmap.processes import pool
 from offmap.progress import Progress
 from offmap.representations.base import Features, Representation
+from offmap.store import slug
 
 # Crystals per batch: what a killed run can lose, and the unit of parallel work.
 _BATCH = 512
@@ -79,12 +81,14 @@ def _describe_all(
     if jobs == 1 or n_batches < 2:
         yield from (_describe(name, batch) for batch in batches)
         return
-    with ProcessPoolExecutor(min(jobs, n_batches), mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(_describe, [name] * n_batches, batches)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        with pool(min(jobs, n_batches)) as workers:
+            yield from workers.map(_describe, [name] * n_batches, batches)
+    except BrokenProcessPool as error:
+        raise OffmapError(
+            "a process that described crystals died (out of memory?); what was described is kept:"
+            " run again, with fewer jobs if need be"
+        ) from error
 
 
 _REPRESENTATIONS: dict[str, Representation] = {}
@@ -101,23 +105,34 @@ class FeatureCache:
     """Features on disk by content of the crystal, in files that are never changed.
 
     Each batch is three files with one stem: ``.values.npy`` (n, n_columns), ``.reasons.json`` and,
-    written last, ``.keys.npy`` (n,); a batch without keys was cut short and does not count.
+    written last, ``.keys.npy`` (n,). A batch that was cut short or damaged does not count.
     """
 
     folder: Path
+    n_columns: int
 
     @classmethod
     def of(cls, name: str, representation: Representation) -> FeatureCache:
         """The cache of one version of a representation."""
-        safe = "".join(c if c.isalnum() else "-" for c in name)
-        return cls(cache_folder("features", f"{safe}-v{representation.version}"))
+        folder = cache_folder("features", f"{slug(name)}-v{representation.version}")
+        return cls(folder, len(representation.columns))
 
-    def _batches(self) -> list[Path]:
-        return sorted(self.folder.glob("*.keys.npy"))
+    def _batches(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float64], dict[str, str]]]:
+        """Keys, values and reasons of every batch that is whole."""
+        for path in sorted(self.folder.glob("*.keys.npy")):
+            stem = path.name.removesuffix(".keys.npy")
+            try:
+                keys = np.load(path, allow_pickle=False)
+                values = np.load(self.folder / f"{stem}.values.npy", mmap_mode="r")
+                reasons = json.loads((self.folder / f"{stem}.reasons.json").read_bytes())
+            except (OSError, ValueError, EOFError):
+                continue
+            if values.shape == (len(keys), self.n_columns) and isinstance(reasons, dict):
+                yield keys, values, reasons
 
     def holds(self, keys: NDArray[np.bytes_]) -> NDArray[np.bool_]:
         """Which of these crystals are there, shape (n,)."""
-        known = [found for path in self._batches() if (found := _load(path)) is not None]
+        known = [found for found, _, _ in self._batches()]
         mask: NDArray[np.bool_] = np.isin(keys, np.concatenate([np.empty(0, "S32"), *known]))
         return mask
 
@@ -140,34 +155,15 @@ class FeatureCache:
 
     def read(self, keys: NDArray[np.bytes_], columns: tuple[str, ...]) -> Features:
         """Features of crystals that are all there, in the order of ``keys``."""
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        values = np.full((len(keys), len(columns)), np.nan)
-        reasons: dict[int, str] = {}
-        for path in self._batches():
-            found = _load(path)
-            block = _load(path.with_name(path.name.replace(".keys.", ".values.")))
-            if found is None or block is None:
-                continue
-            start = np.searchsorted(ordered, found, side="left")
-            stop = np.searchsorted(ordered, found, side="right")
-            source = np.repeat(np.arange(len(found)), stop - start)
-            shift = np.arange(len(source)) - np.repeat(np.cumsum(stop - start) - (stop - start), stop - start)
-            target = order[np.repeat(start, stop - start) + shift]
-            values[target] = block[source]
-            why = json.loads(path.with_name(path.name.replace(".keys.npy", ".reasons.json")).read_text())
-            if why:
-                reasons |= {int(t): why[str(s)] for t, s in zip(target, source, strict=True) if str(s) in why}
-        return Features(values, columns, dict(sorted(reasons.items())))
-
-
-def _load(path: Path) -> NDArray[Any] | None:
-    """An array, or None (and the file removed) if it is damaged."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError):
-        path.unlink(missing_ok=True)
-        return None
-    return array
+        distinct, which = np.unique(keys, return_inverse=True)
+        values = np.full((len(distinct), len(columns)), np.nan)
+        why: dict[int, str] = {}
+        for found, block, reasons in self._batches():
+            wanted = np.flatnonzero(np.isin(found, distinct))
+            rows = np.searchsorted(distinct, found[wanted])
+            values[rows] = block[wanted]
+            for row, source in zip(rows.tolist(), wanted.tolist(), strict=True):
+                if str(source) in reasons:
+                    why[row] = reasons[str(source)]
+        reasons_of = {i: why[row] for i, row in enumerate(which.tolist()) if row in why}
+        return Features(values[which], columns, reasons_of)

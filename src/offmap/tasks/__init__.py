@@ -1,0 +1,1 @@
+"""Tasks: which materials each one trains on, and which it holds out."""

@@ -16,7 +16,7 @@ AT_MOST = (2, 3, 4)
 def element(attributes: Attributes) -> Groups:
     """All materials that contain the element, for every element present but the noble gases."""
     present = attributes.has_element.any(axis=0)
-    numbers = [z for z in np.flatnonzero(present) if SYMBOLS[z] not in NOBLE_GASES]
+    numbers = [z for z in np.flatnonzero(present) if z and SYMBOLS[z] not in NOBLE_GASES]
     return Groups(tuple(SYMBOLS[z] for z in numbers), attributes.has_element[:, numbers])
 
 

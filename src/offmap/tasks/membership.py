@@ -72,7 +72,7 @@ class Membership:
         return Membership(self.criterion[chosen], self.held_out[chosen], self.matrix[:, chosen])
 
     def tasks(self, min_size: int = 200) -> pd.DataFrame:
-        """One row per task: ``criterion``, ``held_out``, ``n_train``, ``n_test``, ``kept``, ``reason``.
+        """One row per task, with the columns :data:`TASK_COLUMNS`.
 
         A task is kept only if train and test each have at least ``min_size`` materials.
         """
@@ -130,18 +130,17 @@ def membership(attributes: Attributes, criteria: Iterable[str]) -> Membership:
         held_out += groups.labels
         columns.append(groups.matrix)
     matrix = np.asfortranarray(np.concatenate(columns, axis=1))
-    return Membership(
-        np.array(criterion, dtype=object), np.array(held_out, dtype=object), matrix
-    )
+    return Membership(np.array(criterion, dtype=object), np.array(held_out, dtype=object), matrix)
 
 
 def find_groups(name: str, attributes: Attributes) -> Groups:
     """Apply one criterion."""
     found = registry.load("criterion", name)(attributes)
     groups = found if isinstance(found, Groups) else groups_from_values(found)
+    groups = Groups(groups.labels, np.asarray(groups.matrix, dtype=bool))
     if groups.matrix.shape != (len(attributes), len(groups.labels)):
         raise OffmapError(
-            f"criterion {name!r} describes {groups.matrix.shape[0]} materials, not {len(attributes)}"
+            f"criterion {name!r} describes {len(groups.matrix)} materials, not {len(attributes)}"
         )
     return groups
 
@@ -149,27 +148,25 @@ def find_groups(name: str, attributes: Attributes) -> Groups:
 def groups_from_values(values: Iterable[Any]) -> Groups:
     """Groups from one value, or a list of values, per material.
 
-    ``None`` and NaN mean "belongs to no group". Groups are listed in the order of their values.
+    ``None`` and NaN mean "belongs to no group". Groups are listed in the order of their values;
+    values that read the same (1 and ``"1"``) are one group.
     """
     listed = [_as_list(value) for value in values]
-    distinct = {value for row in listed for value in row}
+    distinct = {str(value): value for row in listed for value in row}
     try:
-        ordered = sorted(distinct)
+        labels = sorted(distinct, key=lambda label: distinct[label])
     except TypeError:  # values of several types
-        ordered = sorted(distinct, key=str)
-    index = {value: i for i, value in enumerate(ordered)}
-    matrix = np.zeros((len(listed), len(ordered)), dtype=bool)
+        labels = sorted(distinct)
+    index = {label: i for i, label in enumerate(labels)}
+    matrix = np.zeros((len(listed), len(labels)), dtype=bool)
     rows = np.repeat(np.arange(len(listed)), [len(row) for row in listed])
-    matrix[rows, [index[value] for row in listed for value in row]] = True
-    return Groups(tuple(map(str, ordered)), matrix)
+    matrix[rows, [index[str(value)] for row in listed for value in row]] = True
+    return Groups(tuple(labels), matrix)
 
 
 def _as_list(value: Any) -> list[Any]:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return []
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-        return list(value)
-    return [value]
+    listed = isinstance(value, (list, tuple, set, frozenset, np.ndarray))
+    return [v for v in (value if listed else [value]) if not pd.isna(v)]
 
 
 def _codes(names: NDArray[np.object_], task: NDArray[np.int64]) -> tuple[Any, Any]:

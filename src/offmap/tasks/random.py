@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 def random_order(material_id: Sequence[str], seed: int) -> NDArray[np.int64]:
     """Rows in a random order that depends on ids and seed alone, shape (n,)."""
     prefix = f"{seed}\0"
-    keys = [hashlib.blake2b((prefix + str(i)).encode(), digest_size=8).digest() for i in material_id]
+    keys = [
+        hashlib.blake2b((prefix + str(i)).encode(), digest_size=8).digest() for i in material_id
+    ]
     return np.argsort(np.array(keys, dtype="S8"), kind="stable")
 
 

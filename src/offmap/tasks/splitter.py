@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import BaseCrossValidator
 
 from offmap.attributes import Attributes, attributes
 from offmap.crystals import Crystals
@@ -14,7 +15,7 @@ from offmap.errors import OffmapError
 from offmap.tasks.membership import Membership, membership
 
 
-class LeaveOneXOut:
+class LeaveOneXOut(BaseCrossValidator):  # type: ignore[misc]
     """Leave one element, period, space group, ... out: the tasks of one criterion as a ``cv``.
 
     Parameters
@@ -23,6 +24,11 @@ class LeaveOneXOut:
         Name of a criterion, or ``package.module:function``.
     min_size
         Skip tasks with fewer train or test materials than this.
+
+    Raises
+    ------
+    OffmapError
+        When splitting, if the materials are no formulas, or no task is large enough.
 
     Examples
     --------
@@ -52,9 +58,12 @@ class LeaveOneXOut:
         groups
             What the criterion looks at: :class:`Attributes`, :class:`Crystals` or formulas.
         """
-        matrix = self._tasks(X, groups).matrix
-        for column in matrix.T:
-            yield np.flatnonzero(~column), np.flatnonzero(column)
+        yield from super().split(X, y, groups)
+
+    def _iter_test_masks(
+        self, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Iterator[NDArray[np.bool_]]:
+        yield from self._tasks(X, groups).matrix.T
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of tasks."""
@@ -72,7 +81,16 @@ class LeaveOneXOut:
             )
         if not isinstance(source, (Attributes, Crystals)):
             formulas = [str(formula) for formula in source]
-            source = Crystals.from_formulas(formulas, [str(i) for i in range(len(formulas))])
+            try:
+                source = Crystals.from_formulas(formulas, formulas)
+            except ValueError as error:
+                raise OffmapError(f"LeaveOneXOut needs formulas or crystals: {error}") from error
         found = source if isinstance(source, Attributes) else attributes(source)
         tasks = membership(found, [self.criterion])
-        return tasks.select(tasks.tasks(self.min_size)["kept"].to_numpy())
+        tasks = tasks.select(tasks.tasks(self.min_size)["kept"].to_numpy())
+        if not len(tasks):
+            raise OffmapError(
+                f"no task of criterion {self.criterion!r} has {self.min_size} materials on either"
+                " side: choose a smaller min_size"
+            )
+        return tasks

@@ -1,0 +1,156 @@
+"""What mends a biased group: error on the rest of it after labelling a few of its materials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from offmap.bias.case import Array, Case, Rows, Settings
+from offmap.bias.choice import CHOICES, standardised
+from offmap.bias.remedies import REMEDIES
+from offmap.scores import percentile_interval
+
+SIZES = (5, 10, 20, 50, 100, 200, 500, 1000)
+"""Labelled materials of the group."""
+
+NOTHING, RETRAIN = "none", "retrain"
+
+KEYS = ("choice", "remedy", "n_labelled")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a rescue is tried out.
+
+    Parameters
+    ----------
+    sizes
+        Numbers of labelled materials; those above half of the group are left out.
+    n_draws
+        Random halves of the group: one half may be labelled, the error is that of the other.
+    n_retrained
+        Draws for which models are retrained; it is what costs.
+    model, model_settings
+        Model that is retrained; empty: the fast trees, which stand in for it.
+    """
+
+    sizes: tuple[int, ...] = SIZES
+    n_draws: int = 10
+    n_retrained: int = 3
+    own_model: bool = False
+
+
+def rescue(
+    case: Case, settings: Settings, plan: Plan, reference: Array, make: Callable[[], Any]
+) -> pd.DataFrame:
+    """Try every remedy with every choice of materials on one task.
+
+    In each draw half of the group is a pool that may be labelled and the other half is never
+    touched. The error is told on that half (``mae``), the same for every number of labels and every
+    choice, and on all that is not labelled (``mae_rest``). Only the former compares choices fairly:
+    who labels the hardest materials first has easier ones left.
+
+    Parameters
+    ----------
+    reference
+        In-distribution predictions of all materials, shape (n,); NaN where unknown.
+    make
+        Makes the model that is retrained.
+
+    Returns
+    -------
+    DataFrame
+        One row per choice, remedy and number of labels: ``mae`` with the interval over draws,
+        ``mae_rest``, ``n_draws``, ``mae_in_distribution`` over the same materials, and
+        ``n_to_in_distribution`` with ``reached`` in words.
+    """
+    rows = [row for draw in range(plan.n_draws) for row in _draw(case, settings, plan, draw, make)]
+    frame = pd.DataFrame(rows)
+    inside = np.abs(reference - case.y_true)
+    for draw, untouched in enumerate(_untouched(case, settings, plan)):
+        known = untouched[np.isfinite(inside[untouched])]
+        level = float(inside[known].mean()) if len(known) else np.nan
+        frame.loc[frame["draw"] == draw, "mae_in_distribution"] = level
+    return _with_reach(_over_draws(frame, settings.confidence))
+
+
+def _untouched(case: Case, settings: Settings, plan: Plan) -> list[Rows]:
+    return [_halves(case, settings, draw)[1] for draw in range(plan.n_draws)]
+
+
+def _halves(case: Case, settings: Settings, draw: int) -> tuple[Rows, Rows]:
+    """A pool that may be labelled, and the rest of the group."""
+    order = np.random.default_rng([settings.seed, 5, draw]).permutation(case.test)
+    half = len(order) // 2
+    return np.sort(order[:half]), np.sort(order[half:])
+
+
+def _draw(
+    case: Case, settings: Settings, plan: Plan, draw: int, make: Callable[[], Any]
+) -> Iterator[dict[str, Any]]:
+    """Every remedy in one draw."""
+    pool, untouched = _halves(case, settings, draw)
+    Z = standardised(case.X, case.train)
+    for choice, order_of in CHOICES.items():
+        order = order_of(pool, case.train, Z, np.random.default_rng([settings.seed, 6, draw]))
+        for n in (0, *[n for n in plan.sizes if n <= len(pool)]):
+            labelled = order[:n]
+            mended = _mended(case, Z, labelled)
+            if draw < plan.n_retrained:
+                mended[RETRAIN] = _retrained(case, make(), labelled)
+            rest = np.setdiff1d(case.test, labelled)
+            for remedy, y_pred in mended.items():
+                error = np.full(len(case.y_true), np.nan)
+                error[case.test] = np.abs(y_pred - case.y_true[case.test])
+                yield {
+                    "draw": draw, "choice": choice, "remedy": remedy, "n_labelled": n,
+                    "mae": float(error[untouched].mean()), "mae_rest": float(error[rest].mean()),
+                }  # fmt: skip
+
+
+def _mended(case: Case, Z: Any, labelled: Rows) -> dict[str, Array]:
+    """Predictions of all test rows by each remedy that leaves the model as it is."""
+    y_pred = case.y_pred[case.test]
+    if not len(labelled):
+        return {NOTHING: y_pred}
+    known = (case.y_true[labelled], case.y_pred[labelled], Z[labelled])
+    return {name: mend(*known, y_pred, Z[case.test]) for name, mend in REMEDIES.items()}
+
+
+def _retrained(case: Case, model: Any, labelled: Rows) -> Array:
+    """Predictions of all test rows by a model that was trained with the labelled ones."""
+    rows = np.sort(np.concatenate([case.train, labelled]))
+    model.fit(np.asarray(case.X_all[rows]), case.y_true[rows])
+    return np.asarray(model.predict(np.asarray(case.X_all[case.test])), dtype=np.float64)
+
+
+def _over_draws(frame: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Mean over draws, with the interval that holds the middle of them."""
+    rows = []
+    for keys, part in frame.groupby([*KEYS], sort=False):
+        low, high = percentile_interval(part["mae"].to_numpy(), confidence)
+        rows.append(
+            dict(zip(KEYS, keys, strict=True))
+            | {"mae": float(part["mae"].mean()), "mae_low": low, "mae_high": high}
+            | {"mae_rest": float(part["mae_rest"].mean()), "n_draws": len(part)}
+            | {"mae_in_distribution": float(part["mae_in_distribution"].mean())}
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_reach(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the number of labels at which each remedy reaches the in-distribution error."""
+    parts = []
+    for _, part in frame.groupby(["choice", "remedy"], sort=False):
+        inside = part[part["mae"] <= part["mae_in_distribution"]]["n_labelled"]
+        n = int(inside.min()) if len(inside) else None
+        words = f"not within {part['n_labelled'].max()}" if n is None else f"reached with {n}"
+        if part["mae_in_distribution"].isna().all():
+            words = "in-distribution error unknown"
+        reach = pd.array([n] * len(part), dtype="Int64")
+        parts.append(part.assign(n_to_in_distribution=reach, reached=words))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,174 @@
+"""The published procedure, step by step: scaler, UMAP and kernel density on all materials together.
+
+It uses test rows to draw the map, an arbitrary cut and no seed; it is here to reproduce Li et al.,
+Commun. Mater. 6, 9 (2025), doi 10.1038/s43246-024-00731-w, and every row it writes says
+``uses_test_rows``. Since the map is drawn from train and test together, it is the same for all tasks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION
+from offmap.errors import DataError
+from offmap.inputs import Inputs
+from offmap.progress import Reporter, Silent
+from offmap.registry import missing_extra
+from offmap.scores import scores
+from offmap.store import Store
+
+Array = NDArray[np.float64]
+
+N_NEIGHBOURS, BANDWIDTH, CUT, CORRELATION = 50, 0.01, 1e-3, 0.7
+_BINS = 20
+
+
+def joint_map(X: NDArray[np.floating], seed: int | None = None) -> Array:
+    """Two-dimensional UMAP of all materials after scaling on all of them, shape (n, 2).
+
+    Parameters
+    ----------
+    X
+        Features of train and test together, shape (n, p).
+    seed
+        None as in the study: another map each time.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    if len(X) <= N_NEIGHBOURS:
+        raise DataError(f"the published map needs more than {N_NEIGHBOURS} materials, not {len(X)}")
+    scaled = StandardScaler().fit_transform(np.asarray(X, dtype=np.float64))
+    umap = quiet_umap(n_neighbors=N_NEIGHBOURS, random_state=seed)
+    with quietly():
+        return np.asarray(umap.fit_transform(scaled), dtype=np.float64)
+
+
+def density(train: Array, test: Array, bandwidth: float = BANDWIDTH) -> Array:
+    """``scipy.stats.gaussian_kde(train.T, bandwidth)(test.T)``, several hundred times faster.
+
+    Parameters
+    ----------
+    train, test
+        Points, shapes (n_train, d) and (n_test, d).
+    bandwidth
+        Factor on the covariance's square root.
+    """
+    from offmap.domain.neighbours import neighbours
+
+    root = np.linalg.cholesky(np.cov(train.T)) * bandwidth
+    centre = train.mean(axis=0)
+    where = [np.linalg.solve(root, (side - centre).T).T for side in (test, train)]
+    log_density = neighbours(*where, 1, (1.0,), exact=True).log_density[:, 0]
+    return np.exp(log_density) / np.abs(np.linalg.det(root))
+
+
+def prune(X: NDArray[np.floating], most: float = CORRELATION) -> NDArray[np.int64]:
+    """Columns left after constants and, one after the other, those correlated with a kept one."""
+    varies = np.flatnonzero(X.std(axis=0) > 0)
+    correlation = np.abs(np.corrcoef(X[:, varies].astype(np.float64).T))
+    kept: list[int] = []
+    for i in range(len(varies)):
+        if not (correlation[i, kept] >= most).any():
+            kept.append(i)
+    return varies[kept]
+
+
+def faithful_study(
+    store: Store,
+    inputs: Inputs,
+    reporter: Reporter | None = None,
+    pruned: bool = False,
+    seed: int | None = None,
+) -> pd.DataFrame:
+    """The published in/out split of every task, with the scores of each side.
+
+    Returns
+    -------
+    DataFrame
+        Per representation, model and task: ``n_test``, ``coverage`` (share in domain), and ``mae``
+        and ``r2`` of all, ``_in`` and ``_out``; ``uses_test_rows`` is always true.
+    """
+    from offmap.domain.analysis import predictions
+
+    reporter = reporter or Silent()
+    tasks = inputs.tasks()
+    tasks = tasks[tasks["kept"]].reset_index(drop=True)
+    rows: list[dict[str, Any]] = []
+    for representation, features in inputs.features.items():
+        columns = prune(features.values) if pruned else slice(None)
+        with reporter.step(f"Published map ({representation})") as progress:
+            progress(0, 1)
+            points = joint_map(features.values[:, columns], seed)
+            progress(1, 1)
+        models = predictions(store, inputs, representation, tasks)
+        for t, (criterion, held_out) in enumerate(
+            zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)
+        ):
+            if criterion == IN_DISTRIBUTION:
+                continue
+            test = inputs.membership.test_rows(criterion, held_out)
+            inside = density(points[~test], points[test]) > CUT
+            keys = {"representation": representation, CRITERION: criterion, HELD_OUT: held_out}
+            facts = {"n_test": int(test.sum()), "coverage": float(inside.mean())}
+            for model in models:
+                if t in model.y_pred:
+                    found = in_and_out(inputs.y[test], model.y_pred[t], inside)
+                    rows.append(keys | {"model": model.model} | facts | found)
+            if not models:
+                rows.append(keys | {"model": ""} | facts)
+    return pd.DataFrame(rows).assign(uses_test_rows=True, pruned=pruned)
+
+
+def in_and_out(y_true: Array, y_pred: Array, inside: NDArray[np.bool_]) -> dict[str, float]:
+    """MAE and R2 of all test materials, of those in domain and of those out of domain."""
+    found = {}
+    for suffix, rows in (("", np.ones_like(inside)), ("_in", inside), ("_out", ~inside)):
+        part = scores(y_true[rows], y_pred[rows])
+        found |= {f"mae{suffix}": part["mae"], f"r2{suffix}": part["r2"]}
+    return found
+
+
+def error_against_density(error: Array, found: Array, n_bins: int = _BINS) -> pd.DataFrame:
+    """Mean absolute error in bins of equal numbers of materials, from the emptiest place on.
+
+    Returns
+    -------
+    DataFrame
+        ``density`` (median of the bin), ``mae``, ``n``.
+    """
+    bins = np.array_split(np.argsort(found, kind="stable"), min(n_bins, len(found)))
+    return pd.DataFrame(
+        [(float(np.median(found[b])), float(error[b].mean()), len(b)) for b in bins],
+        columns=["density", "mae", "n"],
+    )
+
+
+def quiet_umap(**settings: Any) -> Any:
+    """A UMAP estimator, without its remarks on threads and seeds.
+
+    Raises
+    ------
+    OffmapError
+        If umap-learn is not installed; the message says which extra has it.
+    """
+    with quietly():
+        try:
+            from umap import UMAP
+        except ModuleNotFoundError as error:
+            raise missing_extra("the map", "domain", error) from error
+    return UMAP(n_jobs=1 if settings.get("random_state") is not None else -1, **settings)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the warnings of a library to ourselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

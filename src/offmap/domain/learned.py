@@ -1,0 +1,148 @@
+"""Detectors that look at the labels of the training set, because a model does.
+
+Plain distances miss the point: a fluoride has close neighbours among chlorides in structure, and the
+model is wrong about it all the same. These ask what the model would make of the place: how labels
+scatter around it, how well small models do there, and how much they differ.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offmap.domain.reference import Reference
+from offmap.domain.scouts import fit_trees
+
+Array = NDArray[np.float64]
+Features = NDArray[np.floating]
+
+
+class _Fitted:
+    train: Reference
+
+    def fit(self, train: Reference) -> Self:
+        """Learn the domain of a training set with labels."""
+        self.train = train
+        return self
+
+    def _labels(self) -> Array:
+        if self.train.y is None:
+            _ = self.train.scouts  # says what is missing
+        y: Array = np.asarray(self.train.y, dtype=np.float64)
+        return y
+
+
+class LabelSpread(_Fitted):
+    """Standard deviation of the labels of the nearest training materials, in the weighted space.
+
+    Parameters
+    ----------
+    k
+        How many neighbours.
+    """
+
+    def __init__(self, k: int = 10) -> None:
+        self.k = k
+
+    def score(self, X: Features) -> Array:
+        """Spread in units of the label, shape (n,)."""
+        y = self._labels()
+        spread: Array = y[self.train.around("weighted", X).index[:, : self.k]].std(axis=1)
+        return spread
+
+
+class NeighbourError(_Fitted):
+    """Mean error that the scouts make on the nearest training materials that they have not seen.
+
+    Parameters
+    ----------
+    k
+        How many neighbours.
+    """
+
+    def __init__(self, k: int = 10) -> None:
+        self.k = k
+
+    def score(self, X: Features) -> Array:
+        """Error in units of the label, shape (n,)."""
+        surprise = self.train.scouts.surprise
+        usual = float(np.nanmedian(surprise)) if np.isfinite(surprise).any() else 0.0
+        surprise = np.where(np.isfinite(surprise), surprise, usual)
+        error: Array = surprise[self.train.around("weighted", X).index[:, : self.k]].mean(axis=1)
+        return error
+
+
+class LeafOccupancy(_Fitted):
+    """How empty the leaves are into which a material falls, in the trees of the scouts."""
+
+    def score(self, X: Features) -> Array:
+        """Minus the mean log number of training rows per leaf, shape (n,)."""
+        return -self.train.scouts.occupancy(X)
+
+
+class ModelSpread(_Fitted):
+    """Standard deviation of the scouts' predictions: models of equal right that disagree."""
+
+    def score(self, X: Features) -> Array:
+        """Spread in units of the label, shape (n,)."""
+        spread: Array = self.train.scouts.predict(X).std(axis=1)
+        return spread
+
+
+class Difficulty(_Fitted):
+    """Expected error of the scouts, learned from the features of training rows they have not seen.
+
+    Some materials are hard for any model: rare elements, low symmetry, noisy labels. Trees fitted on
+    the scouts' errors know which, without a label of the test set.
+
+    Parameters
+    ----------
+    n_rows
+        Training rows that the trees are fitted on, at most.
+    """
+
+    def __init__(self, n_rows: int = 8000) -> None:
+        self.n_rows = n_rows
+
+    def fit(self, train: Reference) -> Self:
+        """Fit the trees on the logarithm of the errors."""
+        error = train.scouts.surprise
+        rng = np.random.default_rng(train.seed)
+        rows = np.flatnonzero(np.isfinite(error))
+        rows = np.sort(rng.choice(rows, min(len(rows), self.n_rows), replace=False))
+        floor = 0.1 * float(np.median(error[rows])) + np.finfo(float).tiny
+        self.booster = fit_trees(train.X[rows], np.log(error[rows] + floor), train.seed)
+        return super().fit(train)
+
+    def score(self, X: Features) -> Array:
+        """Expected logarithm of the error, shape (n,)."""
+        return np.asarray(self.booster.predict(X, num_threads=1))
+
+
+def opinions(train: Reference, X: Features) -> dict[str, Array]:
+    """What simple models say of the label of each row, to be compared with the judged model.
+
+    Trees cannot extrapolate and a linear model does little else: where they part, one is wrong.
+
+    Returns
+    -------
+    dict
+        ``trees``: mean of the scouts; ``linear``: ridge regression on standardised features;
+        ``neighbours``: mean label of the 10 nearest materials in the weighted space, weighted by
+        inverse distance. Each of shape (n,), in units of the label.
+    """
+    if train.y is None:
+        return {}
+    y, space = np.asarray(train.y, dtype=np.float64), train.space("mahalanobis")
+    # In the ridge-whitened space the normal equations are the identity.
+    slope = ((y - y.mean()).astype(np.float32) @ train.X) @ space.axes / len(y)
+    found = train.around("weighted", X)
+    distance = found.distance[:, :10]
+    weight = 1 / (distance + 0.1 * np.median(distance) + np.finfo(float).tiny)
+    return {
+        "trees": train.scouts.predict(X).mean(axis=1),
+        "linear": y.mean() + space(X).astype(np.float64) @ slope,
+        "neighbours": (y[found.index[:, :10]] * weight).sum(axis=1) / weight.sum(axis=1),
+    }

@@ -1,0 +1,23 @@
+"""Tables to figures: each knows its numbers, draws itself, and shows itself in a notebook."""
+
+from __future__ import annotations
+
+from offmap.plots.bars import criterion_bars
+from offmap.plots.base import Figure
+from offmap.plots.errors import error_distribution
+from offmap.plots.overview import overview
+from offmap.plots.parity import parity
+from offmap.plots.periodic import periodic_table
+from offmap.plots.scatter import coverages, model_against_model, shifts
+
+__all__ = [
+    "Figure",
+    "coverages",
+    "criterion_bars",
+    "error_distribution",
+    "model_against_model",
+    "overview",
+    "parity",
+    "periodic_table",
+    "shifts",
+]

@@ -1,0 +1,110 @@
+"""Study folder to report: one page, and the same figures as files with their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import escape
+
+from offmap.plots.base import Figure
+from offmap.plots.outcomes import FAILS
+from offmap.plots.words import task_key
+from offmap.progress import Progress
+from offmap.report.details import Detail, details
+from offmap.report.page import figures, page, sections
+from offmap.report.summary import summarise
+from offmap.report.tables import Tables
+from offmap.store import Store, slug
+
+# Failing tasks whose parity plots are also written as files; the page has every task.
+_FILED = 24
+
+
+def report(store: Store, progress: Progress | None = None) -> Path:
+    """Build the report of a study from its tables, finished or not.
+
+    Parameters
+    ----------
+    store
+        The study folder.
+    progress
+        Called with tasks done and tasks in all.
+
+    Returns
+    -------
+    Path
+        The page. Beside it, ``figures/`` holds each figure as SVG with a CSV of its numbers.
+    """
+    tables = Tables(store)
+    made = sections(tables)
+    for figure in figures(made).values():
+        write_figure(store, figure, figure.name)
+    found = _filing(tables, details(tables, progress))
+    name = store.report_file.relative_to(store.folder).as_posix()
+    return store.write_text(name, page(tables, made, found))
+
+
+def write_figure(store: Store, figure: Figure, name: str) -> None:
+    """Write a figure as ``<name>.svg`` and ``<name>.csv``."""
+    folder = store.figures.relative_to(store.folder).as_posix()
+    store.write_text(f"{folder}/{slug(name)}.svg", figure.svg())
+    store.write_text(f"{folder}/{slug(name)}.csv", figure.csv())
+
+
+def _filing(tables: Tables, found: Iterator[Detail]) -> Iterator[Detail]:
+    """Pass details on, writing the figures of the worst failing tasks on the way."""
+    failing = tables.scored[tables.scored["outcome"] == FAILS]
+    worst = failing.nlargest(_FILED, "mae_ratio") if len(failing) else failing
+    wanted = {
+        f"{row['series']}|{task_key(row['criterion'], row['held_out'])}"
+        for row in worst.to_dict("records")
+    }
+    for detail in found:
+        if detail.key in wanted:
+            series, _, task = detail.key.partition("|")
+            ending = f"-{series}" if len(tables.series) > 1 else ""
+            for figure in detail.figures:
+                name = f"task-{task.replace('/', '-')}-{figure.name}{ending}"
+                write_figure(tables.store, figure, name)
+        yield detail
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that shows itself in a notebook: its first words, its overview, and a link.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    """
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The page."""
+        return Store(self.folder).report_file
+
+    def _repr_html_(self) -> str:
+        tables = Tables(Store.open(self.folder))
+        parts = [f"<p><b>{escape(note)}</b></p>" for note in tables.missing]
+        for series in tables.series:
+            inside = tables.reference[tables.reference["series"] == series]
+            words = summarise(tables.tasks_of(series), inside, tables.unit, tables.target, series)
+            parts += [f"<p>{paragraph}</p>" for paragraph in words.paragraphs]
+        made = sections(tables)
+        shown = [slot for section in made["fails"][:2] for slot in section.slots]
+        parts += [next(iter(slot.figures.values())).svg() for slot in shown]
+        address = quote(self.path.resolve().as_posix())
+        parts.append(f'<p><a href="file://{address}" target="_blank">Open the full report</a></p>')
+        return "\n".join(parts)
+
+
+def show(study_folder: str | Path) -> Report:
+    """Build the report of a study and give back something that shows itself in a notebook."""
+    report(Store.open(study_folder))
+    return Report(Path(study_folder))

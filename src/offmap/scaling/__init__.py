@@ -1,0 +1,1 @@
+"""Does more data help? Error curves, the laws behind them, and what they foretell."""

@@ -1,0 +1,187 @@
+"""The analysis of a toy study from its folder: tables, repetition, parallel runs, errors in words."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offmap.bias import Bias, Plan, bias, shifted
+from offmap.columns import CELL_KEYS
+from offmap.errors import SettingsError, StudyError, UnknownNameError
+from offmap.evaluate import evaluate
+from offmap.inputs import Inputs, prepare
+from offmap.stages import create
+from offmap.store import Store
+from offmap.study import Study
+
+SETTINGS = {
+    "lgbm": {"n_estimators": 60, "num_leaves": 15, "learning_rate": 0.1},
+    "xgb": {"n_estimators": 20, "num_parallel_tree": 1},
+}
+TOY = {"target": "energy", "min_size": 80, "n_folds": 3, "n_bootstrap": 50}
+ASKED = ["element/F", "element/Te"]
+PLAN = Plan(sizes=(5, 20), n_draws=2, n_retrained=1)
+
+
+@pytest.fixture(scope="module")
+def inputs(toy_file: Path) -> Inputs:
+    criteria = ("element", "crystal_system")
+    return prepare(Study(str(toy_file), criteria=criteria, model_settings=SETTINGS, **TOY))
+
+
+@pytest.fixture(scope="module")
+def evaluated(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = create(tmp_path_factory.mktemp("out") / "study", inputs)
+    assert not [outcome for outcome in evaluate(store, inputs) if outcome.error]
+    return store.folder
+
+
+@pytest.fixture
+def store(evaluated: Path, tmp_path: Path) -> Store:
+    return Store(shutil.copytree(evaluated, tmp_path / "study"))
+
+
+@pytest.fixture(scope="module")
+def found(evaluated: Path, inputs: Inputs) -> Bias:
+    return bias(Store(evaluated), inputs, ASKED, rescue=True, plan=PLAN, n_permutations=3)
+
+
+def test_every_task_has_its_signed_error(found: Bias, inputs: Inputs) -> None:
+    tasks = found.tasks
+    kept = inputs.tasks().query("kept and criterion != 'in_distribution'")
+    assert len(tasks) == len(kept)
+    assert tasks[["bias", "bias_low", "slope", "offset", "mae_in_distribution"]].notna().all(None)
+    assert set(tasks["method"]) == {"offmap"}
+    assert not found.failed
+
+
+def test_the_chosen_tasks_are_taken_apart(found: Bias) -> None:
+    tasks = found.tasks.set_index("held_out")
+    assert set(tasks.index[tasks["bias_composition"].notna()]) == {"F", "Te"}
+    fluorine = tasks.loc["F"]
+    assert fluorine["bias"] > 0.5  # the labels of fluorides are lower than the model can know
+    assert fluorine["share_composition"] > 0.5
+    assert fluorine["verdict"].startswith("biased by +")
+    assert fluorine["n_decomposed"] == fluorine["n_test"] == 88
+    checked = ["p_composition", "bias_structure_only", "share_composition_interventional"]
+    assert fluorine[checked].notna().all()
+    assert "F" in shifted(found.tasks)["held_out"].tolist()
+
+
+def test_the_parts_of_each_material_add_up(found: Bias) -> None:
+    materials = found.materials
+    assert materials.groupby("held_out").size().to_dict() == {"F": 88, "Te": 88}
+    base = found.tasks.set_index("held_out")["bias_base"]
+    parts = materials[["composition", "structure", "local_difference", "rest"]].sum(axis=1)
+    total = parts + materials["held_out"].map(base).astype(float)
+    np.testing.assert_allclose(total, materials["error"], atol=1e-5)
+
+
+def test_the_rescue_tells_when_it_is_enough(found: Bias) -> None:
+    rescue = found.rescue
+    assert set(rescue["remedy"]) == {"none", "offset", "line", "residual", "retrain"}
+    fluorine = rescue[rescue["held_out"] == "F"].set_index(["choice", "remedy", "n_labelled"])
+    assert (
+        fluorine.loc[("random", "offset", 20), "mae"] < fluorine.loc[("random", "none", 0), "mae"]
+    )
+
+
+def test_the_tables_are_on_disk(found: Bias, evaluated: Path) -> None:
+    store = Store(evaluated)
+    for name, frame in (
+        ("bias", found.tasks), ("bias_materials", found.materials), ("rescue", found.rescue),
+    ):  # fmt: skip
+        read = store.read_table(name)
+        assert read.columns.tolist() == frame.columns.tolist()
+        assert len(read) == len(frame)
+    assert (store.folder / "bias.csv").is_file()
+    assert not list(store.folder.glob(".arrays-*"))
+
+
+def test_what_is_there_is_kept_and_not_done_again(
+    found: Bias, store: Store, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = bias(store, inputs, ["crystal_system/hexagonal"], checks=False)
+    apart = more.tasks[more.tasks["bias_composition"].notna()]["held_out"]
+    assert set(apart) == {"F", "Te", "hexagonal"}
+    assert len(more.rescue) == len(found.rescue)
+    monkeypatch.setattr("offmap.bias.job.Local", None)  # nothing may run now
+    again = bias(store, inputs, ASKED, rescue=True, plan=PLAN, n_permutations=3)
+    pd.testing.assert_frame_equal(again.tasks, more.tasks)
+
+
+def test_new_predictions_are_analysed_anew(found: Bias, store: Store, inputs: Inputs) -> None:
+    from offmap.evaluate import cells
+
+    cell = next(c for c in cells(store) if c.held_out == "F")
+    shutil.rmtree(store.cell_folder(cell))
+    evaluate(store, inputs)
+    tasks = bias(store, inputs, [], checks=False).tasks.set_index("held_out")
+    assert np.isnan(tasks.loc["F", "bias_composition"])
+    assert tasks.loc["Te", "bias_composition"] == pytest.approx(
+        found.tasks.set_index("held_out").loc["Te", "bias_composition"]
+    )
+
+
+def test_results_do_not_depend_on_jobs(store: Store, inputs: Inputs, found: Bias) -> None:
+    for name in ("bias", "bias_materials", "rescue"):
+        store.table_file(name).unlink()
+    parallel = bias(store, inputs, ASKED, 2, rescue=True, plan=PLAN, n_permutations=3)
+    for one, two in (
+        (found.tasks, parallel.tasks),
+        (found.materials, parallel.materials),
+        (found.rescue, parallel.rescue),
+    ):
+        keys = [
+            c for c in [*CELL_KEYS, "material_id", "choice", "remedy", "n_labelled"] if c in one
+        ]
+        one, two = (t.sort_values(keys).reset_index(drop=True) for t in (one, two))
+        pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_study_method_stands_beside(store: Store, inputs: Inputs) -> None:
+    tasks = bias(store, inputs, ["element/F"], faithful=True, checks=False).tasks
+    study = tasks[tasks["method"] == "study"]
+    assert study[["model", "held_out"]].values.tolist() == [["xgb", "F"]]
+    assert study["bias"].iat[0] > 0.5
+    assert "biased by +" in study["verdict"].iat[0]
+    assert (tasks["method"] == "offmap").sum() == len(tasks) - 1
+
+
+def test_errors_in_words(store: Store, inputs: Inputs, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'element/F'"):
+        bias(store, inputs, ["element/f"])
+    with pytest.raises(UnknownNameError, match="model 'xgb'"):
+        bias(store, inputs, models=["xgb"])
+    with pytest.raises(SettingsError, match="faithful"):
+        bias(store, inputs, ["element/F"], rescue=True, faithful=True)
+    with pytest.raises(SettingsError, match="LocalPropertyDifference"):
+        bias(store, inputs, ["element/F"], local_difference="neither")
+    with pytest.raises(StudyError, match="offmap evaluate"):
+        bias(create(tmp_path / "empty", inputs), inputs)
+
+
+def test_a_failing_task_is_named_and_the_others_go_on(
+    store: Store, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import offmap.bias.worker as worker
+
+    real = worker.decompose
+
+    def sometimes(case: object, settings: object) -> object:
+        if len(case.test) == 198:  # type: ignore[attr-defined]
+            raise ValueError("no such luck")
+        return real(case, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "decompose", sometimes)
+    asked = ["crystal_system/hexagonal", "element/O"]
+    done = bias(store, inputs, asked, checks=False)
+    assert [(o.cell.held_out, o.error) for o in done.failed] == [
+        ("hexagonal", "ValueError: no such luck")
+    ]
+    tasks = done.tasks.set_index("held_out")
+    assert np.isfinite(tasks.loc["O", "bias_composition"])

@@ -1,0 +1,83 @@
+"""Planted laws are recovered, and extrapolations keep their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from offmap.errors import OffmapError
+from offmap.scaling.laws import Fit, fit_law, forecast, verdict
+
+N = np.geomspace(30, 40_000, 9)
+
+
+def noisy(curve: np.ndarray, replicates: int, noise: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return curve * np.exp(noise * rng.normal(size=(replicates, len(curve))))
+
+
+@pytest.mark.parametrize("exponent", [0.1, 0.28, 0.5])
+def test_a_power_law_is_recovered(exponent: float) -> None:
+    found = forecast(N, noisy(2 * N**-exponent, 5, 0.03, 1), n_bootstrap=60)
+    assert found.fit.law == "power"
+    value, low, high = found.exponent
+    assert low <= -exponent <= high
+    assert high - low < 0.1
+    assert value == pytest.approx(-exponent, abs=0.03)
+
+
+def test_a_floor_is_recovered() -> None:
+    fit = fit_law(N, 3 * N**-0.6 + 0.08)
+    assert fit.law == "floor"
+    assert fit.predict(np.array([1e9]))[0] == pytest.approx(0.08, rel=0.05)
+    assert abs(fit.exponent) < 0.3
+
+
+def test_a_flat_curve_is_flat() -> None:
+    found = forecast(N, noisy(np.full(9, 0.5), 5, 0.05, 2), n_bootstrap=60)
+    assert found.fit.law == "flat"
+    assert found.exponent[1] - 0.05 <= 0 <= found.exponent[2] + 0.05
+
+
+def test_a_rising_curve_is_rising() -> None:
+    found = forecast(N, noisy(0.2 * N**0.15, 5, 0.03, 3), n_bootstrap=60)
+    assert found.fit.law == "rising"
+    assert found.exponent[1] > 0
+
+
+def test_a_break_is_recovered() -> None:
+    fit = fit_law(N, 2 * N**-0.05 * (1 + N / 1000) ** (0.05 - 0.6))
+    assert fit.law == "broken"
+    assert fit.exponent == pytest.approx(-0.55, abs=0.06)
+
+
+@pytest.mark.parametrize("curve", [2 * N**-0.3, 3 * N**-0.5 + 0.1, np.full(9, 0.4)])
+def test_extrapolations_cover_held_back_sizes(curve: np.ndarray) -> None:
+    covered = 0
+    for seed in range(12):
+        seen = noisy(curve[:-1], 3, 0.04, seed)
+        found = forecast(N[:-1], seen, n_bootstrap=60, seed=seed)
+        ratio = N[-1] / N[-2]
+        truth = np.interp(np.log(2), [0, np.log(ratio)], curve[-2:])
+        covered += found.at_2x[1] <= truth <= found.at_2x[2]
+    assert covered >= 9
+
+
+def test_three_sizes_are_needed() -> None:
+    with pytest.raises(OffmapError, match="three different sizes"):
+        fit_law(np.array([10.0, 100.0]), np.array([1.0, 0.5]))
+
+
+def test_the_verdict_is_in_words() -> None:
+    inside = forecast(N, noisy(2 * N**-0.28, 4, 0.02, 5), n_bootstrap=40)
+    outside = forecast(N, noisy(np.full(9, 0.6), 4, 0.02, 6), n_bootstrap=40)
+    worse = forecast(N, noisy(0.2 * N**0.2, 4, 0.02, 7), n_bootstrap=40)
+    assert verdict(inside, outside).endswith("more of the same data will not help")
+    assert verdict(inside, worse).endswith("makes it worse")
+    assert "will help" in verdict(inside, inside)
+
+
+def test_a_fit_evaluates_its_law() -> None:
+    fit = Fit("power", (0.0, 0.5), 100.0, 0.0, 1000.0)
+    assert fit.predict(np.array([100.0, 400.0])).tolist() == pytest.approx([1.0, 0.5])
+    assert fit.exponent == pytest.approx(-0.5)
