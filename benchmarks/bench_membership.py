@@ -1,4 +1,4 @@
-"""How long it takes to find who belongs to which task: ``python benchmarks/bench_membership.py``."""
+"""How long it takes to find who belongs to which task: run this file."""
 
 from __future__ import annotations
 

@@ -78,9 +78,7 @@ def test_crystals_without_symmetry_are_zero_and_harm_nobody(toy_dataset: Dataset
     assert found.tolist() == [0, 0, 0, 0, 0, 225]
 
 
-def test_two_processes_find_the_same(
-    toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_find_the_same(toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offmap.attributes._PARALLEL_FROM", 1)
     monkeypatch.setattr("offmap.attributes._CHUNK", 300)
     seen: list[tuple[int, int]] = []

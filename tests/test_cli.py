@@ -88,7 +88,7 @@ def test_featurize_writes_a_table(toy_file: Path, tmp_path: Path) -> None:
         (["run", "--model", "lgmb"], "did you mean 'lgbm'"),
         (["run", "--criterion", "space-group"], "did you mean 'space_group'"),
         (["run", "--dataset", "prototype"], "prototypes"),
-        (["run", "--min-size", "0"], "min_size must be at least 2"),
+        (["run", "--min-size", "0"], "min_size must be between 2"),
         (["score", "nowhere"], "not a study folder"),
         (["run", "nowhere.toml"], "cannot read the study file"),
         (["ls", "model-s"], "did you mean 'models'"),

@@ -82,7 +82,9 @@ def test_pymatgen() -> None:
     crystals = random_crystals(5)
     structures = crystals.to_pymatgen()
     same(Crystals.from_pymatgen(structures, crystals.material_id), crystals)
-    for structure, formula, volume in zip(structures, crystals.formula, crystals.volume, strict=True):
+    for structure, formula, volume in zip(
+        structures, crystals.formula, crystals.volume, strict=True
+    ):
         assert core.Composition(formula).reduced_formula == structure.composition.reduced_formula
         assert structure.volume == pytest.approx(volume)
     mixed = core.Structure(np.eye(3) * 4, [{"Fe": 0.5, "Co": 0.5}], [[0, 0, 0]])
@@ -123,9 +125,11 @@ def test_fractions_of_a_hundredth_are_kept(hundredths: dict[str, int]) -> None:
     np.testing.assert_allclose(ours / ours.sum(), whole / whole.sum(), atol=2e-3)
 
 
-@pytest.mark.parametrize("formula", ["H999999999", "H" + "9" * 400, "H99999O0.5", "Fe0.0001O", "Q2"])
+@pytest.mark.parametrize(
+    "formula", ["H999999999", "H" + "9" * 400, "H99999O0.5", "Fe0.0001O", "Q2"]
+)
 def test_formulas_that_cannot_be_used(formula: str) -> None:
-    with pytest.raises(ValueError, match="atoms|multiples|unknown element"):
+    with pytest.raises(ValueError, match=r"atoms|multiples|unknown element"):
         Crystals.from_formulas([formula], ["a"])
 
 
@@ -165,7 +169,9 @@ def test_numbers_are_checked_before_they_wrap_around(number: int) -> None:
 def test_offsets_are_checked(offsets: list[int]) -> None:
     ids = np.array(list("abc"), dtype=object)
     with pytest.raises(ValueError, match="offsets"):
-        Crystals(ids, np.zeros((3, 3, 3)), np.ones(3, np.uint8), np.zeros((3, 3)), np.array(offsets))
+        Crystals(
+            ids, np.zeros((3, 3, 3)), np.ones(3, np.uint8), np.zeros((3, 3)), np.array(offsets)
+        )
 
 
 def test_what_was_derived_does_not_travel_to_other_processes() -> None:

@@ -72,9 +72,11 @@ def test_parse(text: str, amounts: dict[str, float]) -> None:
     assert parse_formula(text) == {NUMBERS[s]: n for s, n in amounts.items()}
 
 
-@pytest.mark.parametrize("text", ["", "  ", "42", "Xx2", "fe2o3", "Na(Cl", "NaCl)", "H.", "H0", "X"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "42", "Xx2", "fe2o3", "Na(Cl", "NaCl)", "H.", "H0", "X"]
+)
 def test_no_formula(text: str) -> None:
-    with pytest.raises(ValueError, match="formula|element|bracket"):
+    with pytest.raises(ValueError, match=r"formula|element|bracket"):
         parse_formula(text)
 
 
@@ -84,7 +86,9 @@ def test_any_text_is_a_formula_or_an_error_in_words(text: str) -> None:
     try:
         amounts = parse_formula(text)
     except ValueError as error:
-        assert "could not convert" not in str(error)
+        amounts, said = {1: 1.0}, str(error)
     else:
-        assert amounts
-        assert all(n > 0 for n in amounts.values())
+        said = ""
+    assert all(n > 0 for n in amounts.values())
+    assert amounts
+    assert "could not convert" not in said

@@ -103,7 +103,11 @@ def _environment() -> dict[str, str]:
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     done = subprocess.run(
-        _script(tmp_path, ["1", "2"]), capture_output=True, text=True, env=_environment(), timeout=120
+        _script(tmp_path, ["1", "2"]),
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        timeout=120,
     )
     assert sorted(done.stdout.split()) == ["1", "2", "ready"]
     assert done.stderr == ""

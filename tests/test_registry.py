@@ -23,7 +23,7 @@ def test_every_built_in_name_loads(kind: str, name: str) -> None:
 def test_unknown_names_are_told_with_near_ones() -> None:
     with pytest.raises(UnknownNameError, match="unknown model 'lgmb'; did you mean 'lgbm'"):
         registry.load("model", "lgmb")
-    with pytest.raises(UnknownNameError, match="package.module:Attribute"):
+    with pytest.raises(UnknownNameError, match=r"package\.module:Attribute"):
         registry.check("criterion", "zzz")
 
 

@@ -117,15 +117,15 @@ def test_intervals_cover_the_truth_on_clustered_data() -> None:
     """Nominal 95 %: chemical systems share most of their error, as in real data."""
     rng = np.random.default_rng(0)
     covered, alone = [], []
-    for _ in range(300):
+    for _ in range(200):
         system = np.repeat(np.arange(60), rng.integers(1, 12, 60))
         shared = rng.normal(0.0, 0.3, 60)[system]
         error = 0.1 + shared + rng.normal(0.0, 0.1, len(system))
         y_true = rng.normal(size=len(system))
         named = system.astype(str).astype(object)
-        low, high = intervals(y_true, y_true + error, Resamples.draw(named, 200, 0))["bias"]
+        low, high = intervals(y_true, y_true + error, Resamples.draw(named, 150, 0))["bias"]
         covered.append(low < 0.1 < high)
-        single = Resamples.draw(np.arange(len(system)), 200, 0)
+        single = Resamples.draw(np.arange(len(system)), 100, 0)
         low, high = intervals(y_true, y_true + error, single)["bias"]
         alone.append(low < 0.1 < high)
     assert 0.90 <= np.mean(covered) <= 0.98
@@ -137,7 +137,9 @@ def test_intervals_cover_the_truth_on_clustered_data() -> None:
 KEYS = {"dataset": "d", "target": "t", "representation": "r", "model": "m", "seed": 0}
 
 
-def _cell(criterion: str, held_out: str, ids: list[str], error: float, **keys: object) -> pd.DataFrame:
+def _cell(
+    criterion: str, held_out: str, ids: list[str], error: float, **keys: object
+) -> pd.DataFrame:
     y_true = np.array([float(i.removeprefix("m-")) for i in ids])
     sign = np.where(np.arange(len(ids)) % 2, 1.0, -1.0)
     frame = pd.DataFrame({"material_id": ids, "y_true": y_true, "y_pred": y_true + error * sign})
@@ -229,7 +231,11 @@ def test_speed() -> None:
     systems = dict(zip(ids, rng.integers(0, 6000, len(ids)).astype(str), strict=True))
     parts = [
         pd.DataFrame({"material_id": ids[rows], "y_true": rng.normal(size=len(rows))}).assign(
-            **KEYS, criterion="element", held_out=f"E{k}", n_train=9, y_pred=rng.normal(size=len(rows))
+            **KEYS,
+            criterion="element",
+            held_out=f"E{k}",
+            n_train=9,
+            y_pred=rng.normal(size=len(rows)),
         )
         for k in range(10)
         for rows in [rng.choice(len(ids), 5000, replace=False)]

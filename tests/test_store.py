@@ -72,7 +72,7 @@ def test_long_names_differ_by_their_digest(store: Store) -> None:
     assert store.read_predictions([long])["held_out"].tolist() == ["é" * 300] * 3
 
 
-# -- writing ---------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------
 
 
 def test_a_write_that_fails_leaves_what_was_there(
@@ -111,7 +111,7 @@ def test_what_a_killed_run_left_is_removed(store: Store) -> None:
 
 
 def test_damaged_tables_say_so(store: Store) -> None:
-    with pytest.raises(StudyError, match="no scores.parquet yet: run 'offmap score'"):
+    with pytest.raises(StudyError, match=r"no scores\.parquet yet: run 'offmap score'"):
         store.read_table("scores")
     assert not store.has_table("scores")
     store.write_table("scores", pd.DataFrame({"model": ["lgbm"], "mae": [0.1]}), csv=True)
@@ -124,7 +124,7 @@ def test_damaged_tables_say_so(store: Store) -> None:
         store.read_table("scores")
 
 
-# -- cells -------------------------------------------------------------------------------------------
+# -- cells ---------------------------------------------------------------------------------------
 
 
 def test_done_failed_missing(store: Store) -> None:
@@ -182,11 +182,11 @@ def test_the_folder_of_runs_reads_as_one_table(store: Store) -> None:
     assert store.read_predictions([]).columns.tolist() == together.columns.tolist()
 
 
-# -- the study ---------------------------------------------------------------------------------------
+# -- the study -----------------------------------------------------------------------------------
 
 
 def test_other_settings_are_refused_and_named(store: Store) -> None:
-    with pytest.raises(StudyError, match="seed: 0 -> 1\n  confidence: 0.95 -> 0.9"):
+    with pytest.raises(StudyError, match=r"seed: 0 -> 1\n  confidence: 0\.95 -> 0\.9"):
         Store.create(store.folder, Study(seed=1, confidence=0.9), PROVENANCE)
     with pytest.raises(StudyError, match="data themselves: sha256 abababababab… -> cdcdcdcdcdcd…"):
         Store.create(store.folder, Study(), PROVENANCE | {"data_sha256": "cd" * 32})
@@ -217,7 +217,10 @@ def test_folders_that_are_no_study(tmp_path: Path, store: Store) -> None:
         Store.create(tmp_path, Study(), PROVENANCE)
     with pytest.raises(StudyError, match="choose another --out"):
         Store.create(tmp_path / "thesis.tex", Study(), PROVENANCE)
-    with pytest.raises(StudyError, match="cannot make the folder"), Store(tmp_path / "thesis.tex").lock():
+    with (
+        pytest.raises(StudyError, match="cannot make the folder"),
+        Store(tmp_path / "thesis.tex").lock(),
+    ):
         pass
     store.study_file.write_bytes(b"\xff")
     with pytest.raises(StudyError, match="cannot read"):

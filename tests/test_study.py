@@ -106,7 +106,13 @@ def test_values_that_cannot_be_used(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"seed = ", b"\xff\xfe", b"seed = 1\nseed = 2", b"seed = " + b"9" * 5000, b"a = " + b"[" * 3000],
+    [
+        b"seed = ",
+        b"\xff\xfe",
+        b"seed = 1\nseed = 2",
+        b"seed = " + b"9" * 5000,
+        b"a = " + b"[" * 3000,
+    ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.toml"
@@ -132,8 +138,10 @@ SCALARS = (
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["lgbm", "rf", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["lgbm", "rf", "x"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

@@ -71,7 +71,8 @@ def relax_share(options: argparse.Namespace) -> None:
 
     rows = read_json(options.work / "candidates.json")
     done = read_shards(options.work)
-    todo = cheap_first(rows, done) if options.cheap_first else remaining(rows, done)
+    goal = options.group_goal
+    todo = remaining(rows, done) if goal is None else cheap_first(rows, done, goal)
     shards = [todo[i : i + SHARD_SIZE] for i in range(0, len(todo), SHARD_SIZE)]
     potential = Potential()
     for number in range(options.worker, len(shards), options.workers):
@@ -115,7 +116,7 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--worker", type=int, help="run only this worker, in this process")
     parser.add_argument("--reuse", type=Path, help="an earlier work folder with finished rows")
     parser.add_argument(
-        "--cheap-first", action="store_true", help="relax first what fills space groups fastest"
+        "--group-goal", type=int, help="relax first what brings space groups to this many"
     )
     return parser.parse_args(arguments)
 

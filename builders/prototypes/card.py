@@ -46,8 +46,8 @@ FLAWS = [
     "included; complex ground states (alpha-Mn, beta-B, S8) are replaced by simpler ones.",
     "Decorations are drawn nearly uniformly over the elements, so most compounds are hypothetical "
     "and many are unstable; the distribution is not that of known materials.",
-    "Candidates whose prototype is cheap to relax (few atoms, high symmetry) were relaxed first and "
-    "are more frequent than costly ones.",
+    "Candidates whose prototype is cheap to relax (few atoms, high symmetry) were relaxed first, "
+    "so they are more frequent.",
     "Dimensionality is that of the prototype's bonded network; a relaxed crystal may have become "
     "denser. Layered and chain crystals are bulk stackings, without vacuum.",
     "Prototype names the starting structure; a relaxed crystal can have higher symmetry.",

@@ -11,6 +11,7 @@ import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from ase.geometry import minkowski_reduce
 from ase.spacegroup import Spacegroup
+from ase.spacegroup.spacegroup import SpacegroupValueError
 
 FOLDER = Path(__file__).parent
 CONTACT = {"ionic": 0.95, "interstitial": 0.93, "alloy": 0.87, "element": 0.95}
@@ -102,7 +103,11 @@ def random_crystal(prototype: Prototype, elements: dict[str, str], rng, tries=40
             (elements[role], *(rng.random() if u == "?" else u for u in xyz))
             for role, *xyz in prototype.sites
         ]
-        crystal = expand(prototype, sites, random_cell(prototype.group, rng))
+        cell = random_cell(prototype.group, rng)
+        try:
+            crystal = expand(prototype, sites, cell)
+        except SpacegroupValueError:  # two orbits fell onto each other
+            continue
         crystal = scaled_to_contact(crystal, CONTACT[prototype.kind])
         if best is None or crystal.volume < best.volume:
             best = crystal

@@ -16,10 +16,10 @@ def remaining(rows: list[dict], done: list[dict]) -> list[int]:
     return [i for i in range(len(rows)) if i not in finished]
 
 
-def cheap_first(rows: list[dict], done: list[dict]) -> list[int]:
+def cheap_first(rows: list[dict], done: list[dict], goal=GROUP_GOAL) -> list[int]:
     """Return the candidates that are not done, in the order that fills space groups fastest.
 
-    First, for each space group that can reach ``GROUP_GOAL``, its cheapest prototypes up to the
+    First, for each space group that can reach ``goal``, its cheapest prototypes up to the
     goal, all space groups in step; then the rest by cost times the share of the goal reached.
     The cost of a prototype is the mean of atoms times evaluations over what is done.
     """
@@ -34,8 +34,8 @@ def cheap_first(rows: list[dict], done: list[dict]) -> list[int]:
     keys = []
     for group, members in left.items():
         for place, (price, i) in enumerate(sorted(members), start=reached[group]):
-            urgent = place < GROUP_GOAL <= total[group]
-            keys.append((0, place, i) if urgent else (1, price * (place + 1) / GROUP_GOAL, i))
+            urgent = place < goal <= total[group]
+            keys.append((0, place, i) if urgent else (1, price * (place + 1) / goal, i))
     return [i for _, _, i in sorted(keys)]
 
 

@@ -110,6 +110,97 @@ COLUMNS: dict[str, Column] = {
     "bias_in_distribution": Column(
         "In-distribution bias", "target", "Bias on the same test materials in the random folds"
     ),
+    "detector": Column("Detector", "", "What measures how far out a material lies"),
+    "coverage": Column("Coverage", "", "Share of the test materials in the training domain", True),
+    "verdict": Column("Verdict", "", "Interpolation, partial or extrapolation, by the coverage"),
+    "sure": Column("Sure", "", "Whether the whole interval of the coverage gives that verdict"),
+    "agreement": Column("Agreement", "", "Share of detectors that side with the verdict", True),
+    "coverage_least": Column("Least coverage", "", "Over other choices of the calibration rows"),
+    "coverage_most": Column("Most coverage", "", "Over other choices of the calibration rows"),
+    "two_sample_auc": Column(
+        "Two-sample AUC", "", "How well a classifier tells test from train; 0.5: not at all"
+    ),
+    "combined": Column("Combined standing", "", "1 is the threshold; above is out of domain"),
+    "expected_error": Column(
+        "Expected error", "target", "Absolute error to expect, learned over the other tasks", False
+    ),
+    "n_out": Column("Detectors out", "", "How many detectors call the material out of domain"),
+    "out_of_domain": Column("Out of domain", "", "Verdict on the material"),
+    "mae_matched": Column(
+        "Matched MAE", "target", "MAE of in-distribution materials matched to the test set", False
+    ),
+    "r2_matched": Column("Matched R²", "", "R² of the matched in-distribution materials", True),
+    "std_matched": Column(
+        "Matched standard deviation", "target", "Standard deviation of the matched labels"
+    ),
+    "matched_gap": Column("Matched gap", "target", "MAE minus matched MAE (paired)", False),
+    "false_alarms": Column("False alarms", "", "Share of the random folds called out of domain"),
+    "auroc": Column(
+        "AUROC", "", "Ranks large errors first: above the in-distribution 95th percentile", True
+    ),
+    "excess_area": Column(
+        "Excess area", "", "Of the risk-coverage curve: 0 ideal, 1 no better than chance", False
+    ),
+    "mae_rank_correlation": Column(
+        "Task rank correlation", "", "Share out of domain against MAE, over tasks", True
+    ),
+    "mae_rank_correlation_mean": Column(
+        "Task rank correlation (mean score)", "", "Mean score against MAE, over tasks", True
+    ),
+    "error_rank_correlation": Column(
+        "Error rank correlation", "", "Score against absolute error, within tasks", True
+    ),
+    "distance_q10": Column("Nearest distance, 10 %", "", "Over that of held-out rows"),
+    "distance_q50": Column("Nearest distance, median", "", "Over that of held-out rows"),
+    "distance_q90": Column("Nearest distance, 90 %", "", "Over that of held-out rows"),
+    "twins_formula": Column("Twins by formula", "", "Test formulas that are in training too"),
+    "twins_prototype": Column(
+        "Twins by prototype", "", "Test stoichiometry and space group that are in training too"
+    ),
+    "method": Column("Method", "", "offmap, or the study's own procedure"),
+    "error_class": Column("Kind of error", "", "Shifted, biased, tilted, scattered or in line"),
+    "slope": Column("Slope", "", "Of the best straight line of prediction against label"),
+    "offset": Column("Offset", "target", "Of the best straight line, where the label is zero"),
+    "mse_shift": Column("Shift", "", "Share of the mean squared error that is a shift"),
+    "mse_tilt": Column("Tilt", "", "Share of the mean squared error that is a wrong slope"),
+    "mse_scatter": Column("Scatter", "", "Share of the mean squared error that is scatter"),
+    "bias_composition": Column(
+        "Bias by composition", "target", "Part of the bias credited to compositional descriptors"
+    ),
+    "bias_structure": Column(
+        "Bias by structure", "target", "Part of the bias credited to structural descriptors"
+    ),
+    "bias_local_difference": Column(
+        "Bias by LocalPropertyDifference", "target", "Contained in the block it is counted with"
+    ),
+    "bias_base": Column("Base", "target", "Mean error of all rows the residual model has seen"),
+    "bias_rest": Column("Rest", "target", "Bias that the residual model does not explain"),
+    "share_composition": Column("Share of composition", "", "Of what is credited to the blocks"),
+    "bias_verdict": Column("Verdict", "", "How biased the task is, and by what, in words"),
+    "mae_corrected": Column(
+        "Corrected MAE", "target", "With the residual model added; it has seen these labels", False
+    ),
+    "mae_kept_out": Column("MAE, kept out", "target", "Of the kept-out fifth, uncorrected", False),
+    "mae_corrected_kept_out": Column(
+        "Corrected MAE, kept out", "target", "The residual model has not seen this fifth", False
+    ),
+    "error": Column("Error", "target", "Predicted minus true"),
+    "composition": Column("Composition", "target", "Part of the error credited to composition"),
+    "structure": Column(
+        "Structure", "target", "Part credited to structure, without LocalPropertyDifference"
+    ),
+    "local_difference": Column(
+        "Local difference", "target", "Part credited to LocalPropertyDifference"
+    ),
+    "rest": Column("Rest", "target", "Error that the residual model does not explain"),
+    "choice": Column("Choice", "", "Which materials of the group are labelled first"),
+    "remedy": Column("Remedy", "", "What is made of the labels"),
+    "n_labelled": Column("Labelled", "", "Materials of the held-out group with a label"),
+    "mae_rest": Column("MAE, all unlabelled", "target", "Over all that is not labelled", False),
+    "n_to_in_distribution": Column(
+        "Labels needed", "", "Fewest labels with which the in-distribution MAE is reached", False
+    ),
+    "reached": Column("Reached", "", "Labels with which the in-distribution MAE is reached"),
 }
 
 PERIODIC_CRITERIA = ("element", "period", "group")

@@ -20,7 +20,8 @@ from offmap.elements import FORMULA_ORDER, N_ELEMENTS, SYMBOLS, formula_part, pa
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Lattices and positions are hashed after rounding, so that a trip through a text file keeps the key.
+# Lattices and positions are rounded before hashing: a trip through a text file keeps the key,
+# but for a number just between two rounded ones, whose crystal is then described once more.
 _HASH_DECIMALS = 5
 
 # Most atoms that a bare formula may stand for.
@@ -224,7 +225,7 @@ class Crystals:
     # -- Arrow -------------------------------------------------------------------------------
 
     def to_arrow(self) -> pa.Table:
-        """Columns ``material_id``, ``lattice`` (9 numbers), ``numbers``, ``frac_coords`` (3 per site)."""
+        """Columns ``material_id``, ``lattice`` (9 numbers), ``numbers``, ``frac_coords`` (3 a site)."""
         import pyarrow as pa
 
         def ragged(values: NDArray[Any], per_site: int) -> pa.Array:

@@ -86,14 +86,16 @@ class Inputs:
         return self.attributes.frame.assign(**{self.target: self.y})
 
 
-def load_materials(study: Study, reporter: Reporter | None = None) -> tuple[Dataset, str]:
-    """Read the study's dataset; give it and the name of the target."""
+def load_materials(
+    study: Study, reporter: Reporter | None = None, labelled: bool = True
+) -> tuple[Dataset, str]:
+    """Read the study's dataset; give it and the name of the target (empty if not ``labelled``)."""
     reporter = reporter or Silent()
     with reporter.step("Read crystals") as progress:
         progress(0, 1)
         dataset = datasets.load(
             study.dataset,
-            study.target,
+            study.target if labelled else None,
             cleaning=study.cleaning,
             exclude=study.exclude,
             limit=study.limit,
@@ -101,16 +103,21 @@ def load_materials(study: Study, reporter: Reporter | None = None) -> tuple[Data
         )
         progress(1, 1)
     order = np.argsort(dataset.frame[MATERIAL_ID].to_numpy(dtype=str), kind="stable")
-    return dataset.take(order), dataset.target(study.target)
+    return dataset.take(order), dataset.target(study.target) if labelled else ""
 
 
 def prepare(
-    study: Study, jobs: int = 1, reporter: Reporter | None = None, with_features: bool = True
+    study: Study,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+    with_features: bool = True,
+    labelled: bool = True,
 ) -> Inputs:
     """Read, describe and group the materials of a study.
 
     Materials whose features or symmetry cannot be found are set aside with the reason, so that
-    every model of the study sees the same rows.
+    every model of the study sees the same rows. Without ``labelled``, rows need no label: enough to
+    look at tasks.
 
     Raises
     ------
@@ -118,7 +125,7 @@ def prepare(
         If nothing usable is left.
     """
     reporter = reporter or Silent()
-    dataset, target = load_materials(study, reporter)
+    dataset, target = load_materials(study, reporter, labelled)
     reasons: dict[int, str] = {}
     features: dict[str, Features] = {}
     for name in needed_representations(study) if with_features else ():

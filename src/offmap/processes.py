@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 class _Process(SpawnProcess):
     """A spawned process that does not import the user's script again.
 
-    What workers run is named ``package.module:attribute``, so they have no need of the script; and
-    a script without ``if __name__ == "__main__"`` would otherwise start itself over in each of them.
+    What workers run is named ``package.module:attribute``, so they have no need of the script; one
+    without ``if __name__ == "__main__"`` would otherwise start itself over in each of them.
     """
 
     def start(self) -> None:

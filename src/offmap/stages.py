@@ -89,14 +89,16 @@ def run(
     """
     study, jobs, reporter = study or Study(), jobs or n_cores(), reporter or Silent()
     store = Store(out or default_folder(study))
+    store.check(study)
+    inputs = prepare(study, jobs, reporter)
     with store.lock():
         store.clean()
-        inputs = prepare(study, jobs, reporter)
-        store = create(store.folder, inputs)
+        create(store.folder, inputs)
         reporter.say(describe(inputs))
         outcomes = evaluate(store, inputs, jobs, reporter)
-        score(store, reporter)
-        report(store, reporter)
+        if states(store, cells(store))["done"]:
+            score(store, reporter)
+            report(store, reporter)
     return Run(store, tuple(outcome for outcome in outcomes if outcome.error))
 
 
@@ -236,6 +238,8 @@ def _version(package: str) -> str:
 
 def headline(store: Store) -> str:
     """The result of a study in a few lines: the reference, the worst tasks."""
+    if not store.has_table("scores"):
+        return "no cell was finished"
     table = store.read_table("scores")
     unit = store.provenance().get("unit", "")
     lines = []

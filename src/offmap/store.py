@@ -101,10 +101,7 @@ class Store:
             If the folder holds a study with other settings or other data, or something else.
         """
         store = cls(folder)
-        if store.study_file.exists():
-            store._check_same(study, provenance)
-        elif store.folder.exists() and not _is_empty(store.folder):
-            raise StudyError(f"{folder} exists and is not a study; choose another --out")
+        store.check(study, provenance.get("data_sha256", ""))
         store.folder.mkdir(parents=True, exist_ok=True)
         store._write_study(study, provenance)
         return store
@@ -145,14 +142,19 @@ class Store:
             raise StudyError(f"cannot read {self.study_file}: {error}") from error
         return provenance
 
-    def _check_same(self, study: Study, provenance: Mapping[str, Any]) -> None:
+    def check(self, study: Study, data_sha256: str = "") -> None:
+        """Raise :class:`StudyError` unless this study can be begun, or gone on with, here."""
+        if not self.study_file.exists():
+            if self.folder.exists() and not _is_empty(self.folder):
+                raise StudyError(f"{self.folder} exists and is not a study; choose another --out")
+            return
         old = self.study()
         lines = [
             line for line in old.differences(study) if not _grew(old, study, line.partition(":")[0])
         ]
-        before, now = self.provenance().get("data_sha256"), provenance.get("data_sha256")
-        if before and now and before != now:
-            lines.append(f"the data themselves: sha256 {before[:12]}… -> {now[:12]}…")
+        before = self.provenance().get("data_sha256", "")
+        if before and data_sha256 and before != data_sha256:
+            lines.append(f"the data themselves: sha256 {before[:12]}… -> {data_sha256[:12]}…")
         if lines:
             raise StudyError(
                 f"{self.folder} holds a study with other settings:\n  "

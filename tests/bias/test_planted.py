@@ -1,4 +1,4 @@
-"""Planted truths: what was put into composition or structure is found there, and nothing elsewhere."""
+"""Planted truths: what was put into composition or structure is found there and nowhere else."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_ablation_shows_what_each_block_sees(planted: Planted, groups: dict) -> 
 
 
 def test_the_study_method_finds_the_shift_too(planted: Planted, groups: dict) -> None:
-    """XGBoost 1 and 2, in-sample residuals; every fluoride label is 1 eV/atom below what it knows."""
+    """XGBoost 1 and 2, in-sample residuals; fluorides are 1 eV/atom below what it can know."""
     settings = replace(SETTINGS, faithful=True)
     case = refit(replace(planted(groups["F"], 0.0), xgb_settings=XGB), settings)
     assert np.abs(case.residual[case.train]).mean() < 0.1
@@ -112,7 +112,7 @@ def test_the_study_method_finds_the_shift_too(planted: Planted, groups: dict) ->
 
 def test_nothing_depends_on_threads(planted: Planted, groups: dict) -> None:
     case = planted(groups["F"], -0.5)
-    rows = [_analysed(replace(case, threads=threads)) for threads in (1, 2)]
+    rows = [decompose(replace(case, threads=threads), SETTINGS)[0] for threads in (1, 2)]
     assert rows[0] == rows[1]
 
 

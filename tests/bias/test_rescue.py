@@ -10,7 +10,7 @@ import pytest
 from lightgbm import LGBMRegressor
 
 from offmap.bias.case import Settings
-from offmap.bias.choice import CHOICES, diverse_first, distance_to, furthest_first, standardised
+from offmap.bias.choice import CHOICES, distance_to, diverse_first, furthest_first, standardised
 from offmap.bias.remedies import REMEDIES
 from offmap.bias.rescue import Plan, rescue
 from tests.bias.conftest import Planted

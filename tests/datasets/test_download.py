@@ -126,7 +126,13 @@ def test_without_a_stated_checksum_the_first_one_counts(site, target):
 
 @pytest.mark.parametrize(
     ("faults", "words"),
-    [(["404"], "HTTP 404"), (["403"], "HTTP 403"), (["500"] * ATTEMPTS, "HTTP 500")],
+    [
+        (["404"], "HTTP 404"),
+        (["403"], "HTTP 403"),
+        (["500"] * ATTEMPTS, "HTTP 500"),
+        (["202"] * ATTEMPTS, "HTTP 202"),
+        (["200"] * ATTEMPTS, "only 0 of 0 bytes"),
+    ],
 )
 def test_what_cannot_be_had_says_where_to_put_it(site, target, faults, words):
     site.faults["/data.zip"] = list(faults)

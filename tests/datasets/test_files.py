@@ -16,6 +16,9 @@ from offmap.errors import DataError, UnknownNameError
 
 from .conftest import shared_file
 
+CUBE = [4.0, 0, 0, 0, 4, 0, 0, 0, 4]
+WRONG_LENGTHS = "lattice, numbers and frac_coords do not fit"
+
 
 def plain(crystal):
     from offmap.elements import SYMBOLS
@@ -75,18 +78,19 @@ def test_columnar_parquet(tmp_path, some_crystals):
 def test_columnar_parquet_with_broken_rows(tmp_path):
     frame = pd.DataFrame(
         {
-            "material_id": ["good", "short", "null", "few"],
-            "lattice": [[4.0, 0, 0, 0, 4, 0, 0, 0, 4], [1.0] * 4, None, [4.0] * 9],
-            "numbers": [[11], [11], [11], [11, 17]],
-            "frac_coords": [[0.0] * 3] * 4,
-            "e_form": [1.0] * 4,
+            "material_id": ["good", "short", "null", "few", "zero", "large", "gap", "none"],
+            "lattice": [CUBE, [1.0] * 4, None, *[CUBE] * 5],
+            "numbers": [[11], [11], [11], [11, 17], [0], [300], [None], None],
+            "frac_coords": [[0.0] * 3] * 8,
+            "e_form": [1.0] * 8,
         }
     )
     frame.to_parquet(tmp_path / "x.parquet")
     dataset = load(tmp_path / "x.parquet")
     assert dataset.frame["material_id"].tolist() == ["good"]
-    assert dataset.rejected["material_id"].tolist() == ["short", "null", "few"]
-    assert set(dataset.rejected["reason"]) == {"lattice, numbers and frac_coords do not fit"}
+    reasons = dataset.rejected.set_index("material_id")["reason"]
+    assert (reasons[["short", "null", "few", "none"]] == WRONG_LENGTHS).all()
+    assert (reasons[["zero", "large", "gap"]] == "unknown element").all()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".json.gz", ".json.bz2", ".json.xz", ".json.zip"])

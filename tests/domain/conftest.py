@@ -1,4 +1,4 @@
-"""Materials with planted truths: a group far outside the rest, one well inside, one half and half."""
+"""Materials with planted truths: a group far outside, one well inside, one half and half."""
 
 from __future__ import annotations
 

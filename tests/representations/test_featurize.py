@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +49,10 @@ class Counting:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFMAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "_BATCH", 4)
     Counting.seen.clear()
-    yield
 
 
 def formulas(n: int, first: int = 1) -> Crystals:
@@ -175,7 +173,9 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
 
 
 def test_versions_and_names_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert FeatureCache.of("a.b:C", Counting()).folder != FeatureCache.of("a_b:C", Counting()).folder
+    assert (
+        FeatureCache.of("a.b:C", Counting()).folder != FeatureCache.of("a_b:C", Counting()).folder
+    )
     featurize(formulas(4), NAME)
     monkeypatch.setattr(Counting, "version", 2)
     featurize(formulas(4), NAME)

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offmap import registry
-from offmap.attributes import CRYSTAL_SYSTEMS, POINT_GROUPS, Attributes, attributes
-from offmap.attributes import _CRYSTAL_SYSTEMS, _POINT_GROUPS, _lookup
+from offmap.attributes import (
+    _CRYSTAL_SYSTEMS,
+    _POINT_GROUPS,
+    CRYSTAL_SYSTEMS,
+    POINT_GROUPS,
+    Attributes,
+    _lookup,
+    attributes,
+)
 from offmap.crystals import Crystals
 from offmap.elements import GROUP, PERIOD, SYMBOLS
 from offmap.errors import OffmapError, UnknownNameError

@@ -128,6 +128,8 @@ def test_structures_are_what_pymatgen_reads(inputs: Inputs, tmp_path: Path) -> N
 
 
 def test_unknown_format(inputs: Inputs, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="unknown format 'matbnech'; did you mean 'matbench'"):
+    with pytest.raises(
+        UnknownNameError, match="unknown format 'matbnech'; did you mean 'matbench'"
+    ):
         export(inputs, "matbnech", tmp_path / "x")
     assert not list(tmp_path.iterdir())

@@ -99,8 +99,8 @@ class Tables:
             for key, row in self._rows.items()
             if key[-1] == "study"
         ]
-        frame = pd.DataFrame([row | {"verdict": self._tell(row)} for row in rows + study])
-        last = [c for c in ("verdict", *_MADE_WITH) if c in frame]
+        frame = pd.DataFrame([row | {"bias_verdict": self._tell(row)} for row in rows + study])
+        last = [c for c in ("bias_verdict", *_MADE_WITH) if c in frame]
         middle = [c for c in frame if c not in {*_KEYS, *last}]
         return frame[[*_KEYS, *middle, *last]]
 

@@ -167,6 +167,8 @@ def _receive(url: str, part: Path, progress: Progress | None) -> None:
         # If the file has changed since, the server sends all of it.
         headers = {"Range": f"bytes={have}-", "If-Range": tag}
     with open_url(url, headers) as response:
+        if response.status not in (200, 206):  # such as 202, "prove that you are a browser"
+            raise _Interrupted(f"HTTP {response.status} {response.reason}, without the file")
         resumed = response.status == 206 and _range_start(response.headers) == have
         done = have if resumed else 0
         length = int(response.headers.get("Content-Length") or 0)
@@ -178,7 +180,7 @@ def _receive(url: str, part: Path, progress: Progress | None) -> None:
                 done += len(block)
                 if progress:
                     progress(done, total)
-    if total and done < total:
+    if done < total or not done:
         raise _Interrupted(f"only {done:,} of {total:,} bytes came")
 
 

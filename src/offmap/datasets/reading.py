@@ -17,7 +17,7 @@ from offmap.crystals import Crystal, Crystals
 from offmap.datasets.base import REJECTED_COLUMNS
 from offmap.datasets.files import CHUNK_ROWS, Chunk, Source
 from offmap.datasets.layout import COLUMNAR, Layout, find
-from offmap.datasets.screening import screen
+from offmap.datasets.screening import MAX_NUMBER, screen
 from offmap.datasets.structures import StructureError, to_crystal
 from offmap.elements import parse_formula
 from offmap.errors import DataError
@@ -208,8 +208,22 @@ def _columnar(table: pa.Table, ids: list[str]) -> _Converted:
     }
     named = pa.table(
         {MATERIAL_ID: pa.array(ids, pa.string()), **{name: table[name] for name in COLUMNAR}}
-    )
-    return Crystals.from_arrow(named.take(pa.array(kept))), kept, reasons
+    ).take(pa.array(kept))
+    strange = _strange_numbers(named["numbers"])
+    if strange.any():
+        reasons |= dict.fromkeys(kept[strange].tolist(), "unknown element")
+        named, kept = named.filter(pa.array(~strange)), kept[~strange]
+    return Crystals.from_arrow(named), kept, reasons
+
+
+def _strange_numbers(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which rows hold something that is no atomic number, shape (n,)."""
+    lists = column.combine_chunks()
+    values = pc.fill_null(lists.flatten(), 0).to_numpy(zero_copy_only=False)
+    wrong = ~((values >= 1) & (values <= MAX_NUMBER))
+    rows = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
+    strange: NDArray[np.bool_] = np.bincount(rows[wrong], minlength=len(lists)) > 0
+    return strange
 
 
 def _nested(column: pd.Series[Any]) -> bool:

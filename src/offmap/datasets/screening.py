@@ -24,6 +24,9 @@ MAX_VOLUME_PER_ATOM = 1000.0
 
 MAX_SITES = 100_000
 
+MAX_NUMBER = 118
+"""Atomic number of oganesson."""
+
 _MAX_IMAGES = 50  # a cell so thin that more images are needed is broken
 _MAX_THIN_SITES = 2000  # likewise one so thin with so many atoms
 
@@ -45,7 +48,7 @@ def screen(crystals: Crystals) -> dict[int, str]:
     n_sites = crystals.n_sites
     sound = np.isfinite(crystals.lattice).all(axis=(1, 2)) & (n_sites > 0)
     sound &= _per_crystal(crystals, ~np.isfinite(crystals.frac_coords).all(axis=1)) == 0
-    known = (crystals.numbers > 0) & (crystals.numbers < 119)
+    known = (crystals.numbers > 0) & (crystals.numbers <= MAX_NUMBER)
     unknown = _per_crystal(crystals, ~known) > 0
     huge = n_sites > MAX_SITES
     with np.errstate(invalid="ignore", over="ignore"):

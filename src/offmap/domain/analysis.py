@@ -189,6 +189,7 @@ def _tables(
     verdicts = {t: expected.get(t, combined[t]) for t in combined}
     systems = inputs.attributes.frame[CHEMICAL_SYSTEM].to_numpy(dtype=object)
     controls = control_rows(inputs, judged, model)
+    n_train = tasks[N_TRAIN].astype(int).tolist()
     rows, parts = [], []
     for j in judged:
         t = j.scores.task
@@ -200,17 +201,17 @@ def _tables(
         }
         settings = (study.n_bootstrap, study.confidence, study.seed)
         row = task_row(j, verdicts[t], systems[j.scores.test], settings)
-        rows.append(names | {N_TRAIN: int(tasks[N_TRAIN].iat[t])} | row | controls.get(t, {}))
+        rows.append(names | {N_TRAIN: n_train[t]} | row | controls.get(t, {}))
         frame = material_rows(j, verdicts[t], expected.get(t), inputs.material_id)
         parts.append(keyed(frame, **names))
-    criterion = tasks[CRITERION].to_numpy(dtype=object)
+    criterion = tasks[CRITERION].astype(str).tolist()
     large = _large_error(judged, criterion)
     table = head_to_head(judged, combined, expected, criterion, large)
     table = keyed(table, representation=representation, model=model.model)
     return _together(parts), pd.DataFrame(rows), table
 
 
-def _large_error(judged: list[Judged], criterion: NDArray[np.object_]) -> float:
+def _large_error(judged: list[Judged], criterion: list[str]) -> float:
     """The error that only 5 % of in-distribution materials exceed; of all, without random folds."""
     known = [j for j in judged if j.error is not None]
     folds = [j for j in known if criterion[j.scores.task] == IN_DISTRIBUTION]
@@ -248,7 +249,7 @@ def predictions(
 
 def _by_row(store: Store, cell: Cell, index: pd.Index) -> Array:
     frame = store.read_predictions([cell])
-    rows = index.get_indexer(frame[MATERIAL_ID].to_numpy(dtype=object))
+    rows = index.get_indexer(pd.Index(frame[MATERIAL_ID]))
     if (rows < 0).any():
         unknown = frame[MATERIAL_ID].iat[int(np.argmax(rows < 0))]
         raise StudyError(f"the predictions of {cell.name} name an unknown material {unknown!r}")

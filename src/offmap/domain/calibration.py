@@ -1,9 +1,9 @@
 """Thresholds that keep a stated false-alarm rate: conformal p-values from held-out rows.
 
-Some materials are set aside from every training set. In a task they are in distribution: drawn
-like the training rows, and not among them. The share of them that scores at least as far out as a
-test material is its p-value; "p <= rate" then calls at most that share of in-distribution materials
-out of domain, whatever the detector and the data (Bates, Candes, Lei, Romano & Sesia, Ann. Stat. 51,
+Some materials are set aside from every training set. In a task they are in distribution: drawn like
+the training rows, and not among them. The share of them that scores at least as far out as a test
+material is its p-value; "p <= rate" then calls at most that share of in-distribution materials out
+of domain, whatever the detector and the data (Bates, Candes, Lei, Romano & Sesia, Ann. Stat. 51,
 149, 2023, doi 10.1214/22-AOS2244).
 """
 
@@ -50,8 +50,7 @@ def p_values(scores: Array, calibration: Array) -> Array:
     """
     ordered = np.sort(calibration)
     above = len(ordered) - np.searchsorted(ordered, scores, side="left")
-    p: Array = (above + 1.0) / (len(ordered) + 1.0)
-    return p
+    return np.asarray((above + 1.0) / (len(ordered) + 1.0), dtype=np.float64)
 
 
 def threshold(calibration: Array, rate: float = FALSE_ALARMS) -> float:
@@ -74,8 +73,8 @@ def threshold(calibration: Array, rate: float = FALSE_ALARMS) -> float:
 def standing(scores: Array, calibration: Array, rate: float = FALSE_ALARMS) -> Array:
     """Scores on a common scale: 0 at the median of the calibration rows, 1 at the threshold.
 
-    Above 1 is out of domain at the stated false-alarm rate. Far values are compressed (by asinh), so
-    that scores of different detectors can be averaged and learned from; their order is kept.
+    Above 1 is out of domain at the stated false-alarm rate. Far values are compressed (by asinh),
+    so that scores of different detectors can be averaged and learned from; their order is kept.
 
     Parameters
     ----------
@@ -88,5 +87,5 @@ def standing(scores: Array, calibration: Array, rate: float = FALSE_ALARMS) -> A
     width = edge - float(np.median(calibration))
     if width <= 0:  # more than half of the calibration rows score the same: count in their spread
         width = float(calibration.std()) or 1.0
-    placed: Array = np.arcsinh(1 + (scores - edge) / width) / np.arcsinh(1.0)
-    return np.clip(placed, -5.0, 10.0)
+    placed = np.arcsinh(1 + (scores - edge) / width) / np.arcsinh(1.0)
+    return np.asarray(np.clip(placed, -5.0, 10.0), dtype=np.float64)

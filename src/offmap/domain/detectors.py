@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap import registry
+from offmap.domain.neighbours import neighbours
 from offmap.domain.reference import Reference
 
 Array = NDArray[np.float64]
@@ -66,18 +67,19 @@ class KernelDensity(_Fitted):
     Parameters
     ----------
     width
-        Bandwidth in units of half of Scott's rule: 0.5, 1 or 2.
+        Bandwidth in units of half of Scott's rule.
     """
-
-    _WIDTHS = (0.5, 1.0, 2.0)
 
     def __init__(self, width: float = 1.0) -> None:
         self.width = width
 
     def score(self, X: Features) -> Array:
         """Minus log density, shape (n,)."""
-        density = self.train.around("whitened", X).log_density
-        return -density[:, self._WIDTHS.index(self.width)]
+        if self.width == 1.0:
+            return -self.train.around("whitened", X).log_density[:, 0]
+        points, space = self.train.coordinates("whitened"), self.train.space("whitened")
+        h = self.width * self.train.bandwidth("whitened")
+        return -neighbours(space(X), points, 1, (h,)).log_density[:, 0]
 
 
 class Mahalanobis(_Fitted):
@@ -112,8 +114,6 @@ class LocalDensityRatio(_Fitted):
 
     def score(self, X: Features) -> Array:
         """Ratio of distances, shape (n,)."""
-        from offmap.domain.neighbours import neighbours
-
         found = self.train.around("whitened", X)
         k = min(self.k, found.distance.shape[1])
         nearest = found.index[:, : self.peers]
@@ -207,7 +207,6 @@ class UmapDensity(_Fitted):
     def score(self, X: Features) -> Array:
         """Minus log density in the map, shape (n,)."""
         from offmap.domain.faithful import quietly
-        from offmap.domain.neighbours import neighbours
 
         with quietly():
             placed = self.map.transform(self.train.space("whitened")(X))

@@ -1,9 +1,9 @@
 """How large an error do these scores mean? Learned over the finished tasks of a study.
 
-Every finished task says, for each of its test materials, how far out each detector placed it and how
-wrong the model was. Trees that may only rise with each score turn that into an expected error. They
-are judged leave-task-out: the rows of a task, and every other row of a material in its test set, are
-left out when the error of that task is predicted.
+Every finished task says, for each of its test materials, how far out each detector placed it and
+how wrong the model was. Trees that may only rise with each score turn that into an expected error.
+They are judged leave-task-out: the rows of a task, and every other row of a material in its test
+set, are left out when the error of that task is predicted.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class ErrorModel:
             "learning_rate": 0.05, "min_data_in_leaf": 60, "lambda_l2": 5.0, "max_bin": 63,
             "feature_fraction": 0.6, "bagging_fraction": 0.7, "bagging_freq": 1,
             "monotone_constraints": [1] * examples.features.shape[1],
-            "monotone_constraints_method": "intermediate",
+            "monotone_constraints_method": "basic",
             "num_threads": 1, "seed": self.seed, "deterministic": True, "force_row_wise": True,
             "verbosity": -1,
         }  # fmt: skip

@@ -2,7 +2,8 @@
 
 It uses test rows to draw the map, an arbitrary cut and no seed; it is here to reproduce Li et al.,
 Commun. Mater. 6, 9 (2025), doi 10.1038/s43246-024-00731-w, and every row it writes says
-``uses_test_rows``. Since the map is drawn from train and test together, it is the same for all tasks.
+``uses_test_rows``. Since the map is drawn from train and test together, it is the same for all
+tasks.
 """
 
 from __future__ import annotations
@@ -64,9 +65,10 @@ def density(train: Array, test: Array, bandwidth: float = BANDWIDTH) -> Array:
 
     root = np.linalg.cholesky(np.cov(train.T)) * bandwidth
     centre = train.mean(axis=0)
-    where = [np.linalg.solve(root, (side - centre).T).T for side in (test, train)]
-    log_density = neighbours(*where, 1, (1.0,), exact=True).log_density[:, 0]
-    return np.exp(log_density) / np.abs(np.linalg.det(root))
+    queries, references = (np.linalg.solve(root, (side - centre).T).T for side in (test, train))
+    log_density = neighbours(queries, references, 1, (1.0,), exact=True).log_density[:, 0]
+    found: Array = np.exp(log_density) / abs(float(np.linalg.det(root)))
+    return found
 
 
 def prune(X: NDArray[np.floating], most: float = CORRELATION) -> NDArray[np.int64]:
@@ -128,7 +130,7 @@ def faithful_study(
 
 def in_and_out(y_true: Array, y_pred: Array, inside: NDArray[np.bool_]) -> dict[str, float]:
     """MAE and R2 of all test materials, of those in domain and of those out of domain."""
-    found = {}
+    found: dict[str, float] = {}
     for suffix, rows in (("", np.ones_like(inside)), ("_in", inside), ("_out", ~inside)):
         part = scores(y_true[rows], y_pred[rows])
         found |= {f"mae{suffix}": part["mae"], f"r2{suffix}": part["r2"]}

@@ -1,4 +1,4 @@
-"""Which detector to trust: does being called out of domain go with a large error?"""
+"""Which detector to trust: whether being called out of domain goes with a large error."""
 
 from __future__ import annotations
 

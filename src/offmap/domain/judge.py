@@ -1,9 +1,10 @@
-"""From the detectors' scores of all tasks to the tables: verdicts, expected errors, head-to-head."""
+"""From the scores of all tasks to the tables: verdicts, expected errors, head-to-head."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,7 @@ def material_rows(
     one: Judged, combined: Combined, expected: Combined | None, material_id: NDArray[np.object_]
 ) -> pd.DataFrame:
     """The task's rows of ``domain``, without its keys."""
-    rows = {MATERIAL_ID: material_id[one.scores.test]}
+    rows: dict[str, Any] = {MATERIAL_ID: material_id[one.scores.test]}
     for i, name in enumerate(one.standings.names):
         rows[name] = one.standings.test[:, i].astype(np.float32)
     rows["combined"] = standing(combined.score, combined.calibration, combined.rate).astype(
@@ -157,7 +158,7 @@ def head_to_head(
     judged: Sequence[Judged],
     combined: Mapping[int, Combined],
     expected: Mapping[int, Combined],
-    criterion: NDArray[np.object_],
+    criterion: Sequence[str],
     large: float,
 ) -> pd.DataFrame:
     """Which detector to trust: one row per detector and criterion (and ``all``).
@@ -171,7 +172,8 @@ def head_to_head(
         and ``false_alarms``, the share out of domain in the random folds.
     """
     known = [j for j in judged if j.error is not None and np.isfinite(j.error).all()]
-    scored = {name: {} for name in (known[0].standings.names if known else ())}
+    names = known[0].standings.names if known else ()
+    scored: dict[str, dict[int, tuple[Array, float]]] = {name: {} for name in names}
     for j in known:
         for i, name in enumerate(j.standings.names):
             scored[name][j.scores.task] = (j.standings.test[:, i], 1.0)
@@ -182,7 +184,7 @@ def head_to_head(
     for name, by_task in scored.items():
         mine = [j for j in known if j.scores.task in by_task]
         is_fold = np.array([criterion[j.scores.task] == IN_DISTRIBUTION for j in mine], dtype=bool)
-        table = pd.DataFrame([_task_level(j, *by_task[j.scores.task], large) for j in mine])
+        table = pd.DataFrame([_task_level(j, by_task[j.scores.task], large) for j in mine])
         table["criterion"] = [criterion[j.scores.task] for j in mine]
         alarms = float(table["out"][is_fold].mean()) if is_fold.any() else np.nan
         tasks = table[~is_fold]
@@ -191,7 +193,8 @@ def head_to_head(
     return pd.DataFrame(rows)
 
 
-def _task_level(one: Judged, score: Array, edge: float, large: float) -> dict[str, float]:
+def _task_level(one: Judged, found: tuple[Array, float], large: float) -> dict[str, float]:
+    score, edge = found
     error = np.asarray(one.error)
     out = float((score > edge).mean())
     return {"out": out, "mean": float(score.mean()), "mae": float(error.mean())} | sample_level(
@@ -215,7 +218,7 @@ def _summary(tasks: pd.DataFrame, alarms: float) -> dict[str, float]:
 def keyed(frame: pd.DataFrame, **keys: str) -> pd.DataFrame:
     """Put key columns in front, as categories."""
     for place, (name, value) in enumerate(keys.items()):
-        frame.insert(place, name, pd.Categorical([value] * len(frame)))
+        frame.insert(place, name, pd.Series([value] * len(frame), dtype="category"))
     return frame
 
 

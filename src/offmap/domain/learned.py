@@ -1,8 +1,8 @@
 """Detectors that look at the labels of the training set, because a model does.
 
-Plain distances miss the point: a fluoride has close neighbours among chlorides in structure, and the
-model is wrong about it all the same. These ask what the model would make of the place: how labels
-scatter around it, how well small models do there, and how much they differ.
+Plain distances miss the point: a fluoride has close neighbours among chlorides in structure, and
+the model is wrong about it all the same. These ask what the model would make of the place: how
+labels scatter around it, how well small models do there, and how much they differ.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class ModelSpread(_Fitted):
 class Difficulty(_Fitted):
     """Expected error of the scouts, learned from the features of training rows they have not seen.
 
-    Some materials are hard for any model: rare elements, low symmetry, noisy labels. Trees fitted on
-    the scouts' errors know which, without a label of the test set.
+    Some materials are hard for any model: rare elements, low symmetry, noisy labels. Trees fitted
+    on the scouts' errors know which, without a label of the test set.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Difficulty(_Fitted):
         Training rows that the trees are fitted on, at most.
     """
 
-    def __init__(self, n_rows: int = 8000) -> None:
+    def __init__(self, n_rows: int = 4000) -> None:
         self.n_rows = n_rows
 
     def fit(self, train: Reference) -> Self:

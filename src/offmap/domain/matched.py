@@ -1,4 +1,4 @@
-"""A matched control: in-distribution materials that resemble a test set in number, labels and make-up.
+"""A matched control: in-distribution materials with the number, labels and make-up of a test set.
 
 A small R2 can mean a bad model or a narrow test set. The control has the same number of materials,
 the same spread of labels and the same mix of chemistry, and differs only in that materials like it

@@ -8,6 +8,7 @@ and several bandwidths cost little more than one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from offmap.errors import DataError
 
-Array = NDArray[np.floating]
+Array = NDArray[np.float64]
+Points = NDArray[Any]
 
 # Queries and references per block: 2 MB of distances, which stays in the cache of one core.
 _QUERIES, _REFERENCES = 128, 4096
@@ -43,8 +45,8 @@ class Neighbours:
 
 
 def neighbours(
-    queries: Array,
-    references: Array,
+    queries: Points,
+    references: Points,
     k: int,
     bandwidths: tuple[float, ...] = (),
     exact: bool = False,
@@ -71,8 +73,8 @@ def neighbours(
         raise DataError("there are no training materials to measure distances from")
     k = min(k, len(references))
     kind = np.float64 if exact else np.float32
-    q = np.ascontiguousarray(queries, dtype=kind)
-    r = np.ascontiguousarray(references, dtype=kind)
+    q: Points = np.ascontiguousarray(queries, dtype=kind)
+    r: Points = np.ascontiguousarray(references, dtype=kind)
     rates = np.array([0.5 / width**2 for width in bandwidths], dtype=np.float64)
     reach = _REACH / rates.min() if len(rates) else 0.0
     best = np.full((len(q), k), np.inf)
@@ -93,7 +95,7 @@ def neighbours(
     return Neighbours(distance, index, density)
 
 
-def _exact(q: Array, r: Array, index: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+def _exact(q: Points, r: Points, index: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
     """Distances without the rounding of the matrix product, in order."""
     squared = np.zeros(index.shape)
     for column in range(q.shape[1]):
@@ -104,16 +106,16 @@ def _exact(q: Array, r: Array, index: NDArray[np.int64]) -> tuple[Array, NDArray
 
 @njit(cache=True, nogil=True)
 def _scan(block, q_norm, r_norm, offset, best, index, sums, rates, reach):  # type: ignore[no-untyped-def]
-    """Merge one block of distances into the best k and the kernel sums (relative to the nearest)."""
+    """Merge one block into the best k and the kernel sums (relative to the nearest)."""
     k = best.shape[1]
     for i in range(block.shape[0]):
         row, base = block[i], q_norm[i]
         limit = max(best[i, k - 1], best[i, 0] + reach)
         for j in range(row.shape[0]):
-            d = np.float64(row[j] + base + r_norm[j])
-            if d >= limit:
+            rounded = np.float64(row[j] + base + r_norm[j])
+            if rounded >= limit:
                 continue
-            d = max(d, 0.0)
+            d = max(rounded, 0.0)
             if d < best[i, 0]:
                 for b in range(rates.shape[0]):
                     sums[i, b] *= np.exp(-(best[i, 0] - d) * rates[b])

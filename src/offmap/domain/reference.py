@@ -121,17 +121,16 @@ class Reference:
         """Half of Scott's rule: n ** (-1 / (d + 4)) standard deviations (Scott, 1992)."""
         d = self.coordinates(name).shape[1]
         scale = float(np.sqrt(self.coordinates(name).var(axis=0).mean()))
-        return 0.5 * scale * len(self) ** (-1 / (d + 4))
+        return 0.5 * scale * float(len(self) ** (-1 / (d + 4)))
 
     def around(self, name: str, X: NDArray[np.floating]) -> Neighbours:
-        """Neighbours of rows, with kernel densities at 1/2, 1 and 2 times the bandwidth.
+        """Neighbours of rows and, in the whitened space, their kernel density.
 
         The last answer is kept: detectors that ask for the same rows share one pass.
         """
         known = self._around.get(name)
         if known is None or known[0] is not X:
-            h = self.bandwidth(name) if name == "whitened" else 0.0
-            widths = (0.5 * h, h, 2 * h) if h else ()
+            widths = (self.bandwidth(name),) if name == "whitened" else ()
             found = neighbours(self.space(name)(X), self.coordinates(name), K, widths)
             self._around[name] = (X, found)
         return self._around[name][1]

@@ -1,9 +1,9 @@
 """Every detector on every task: what tasks share is computed once, the rest follows by subtraction.
 
 Means and covariances are sums over materials, so the spaces of each training set come from those of
-all materials minus the test rows; distances and kernel sums of the test and the calibration rows are
-one blocked pass per task. The numbers equal those of a computation that only ever saw the training
-rows of the task.
+all materials minus the test rows; distances and kernel sums of the test and the calibration rows
+are one blocked pass per task. The numbers equal those of a computation that only ever saw the
+training rows of the task.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 Importance = Callable[[int], Array | None]
-"""Task number -> importance of each feature to the model trained for that task, where it is known."""
+"""Task number -> importance of each feature to that task's own model, None if it is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,8 @@ class TaskScores:
     scores, calibration_scores
         Detector -> score of those rows; larger is further out.
     opinions, calibration_opinions
-        What simple models say of the labels of the same rows (:func:`offmap.domain.learned.opinions`).
+        What simple models say of the labels of the same rows
+        (:func:`offmap.domain.learned.opinions`).
     two_sample_auc
         How well test and train can be told apart.
     """

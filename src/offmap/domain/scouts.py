@@ -1,7 +1,7 @@
-"""Scouts: a few small models fitted on samples of a training set, to see what any model would look at.
+"""Scouts: small models fitted on samples of a training set, to see what any model would look at.
 
-They stand in for the model that is judged: fitting it again for every question would cost as much as
-the whole study, and how far apart small models are says much the same.
+They stand in for the model that is judged: fitting it again for every question would cost as much
+as the whole study, and how far apart small models are says much the same.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Scouts:
         count = unseen.sum(axis=1)
         total = np.where(unseen, predicted, 0.0).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.abs(total / count - self.y)
+            surprise: Array = np.abs(total / count - self.y)
+        return surprise
 
     def occupancy(self, X: Features) -> Array:
         """Mean logarithm of how many training rows share a leaf with each row, shape (n,).
@@ -72,7 +73,8 @@ class Scouts:
             leaves = np.asarray(booster.predict(X, pred_leaf=True, num_threads=1))
             for tree, counts in enumerate(_leaf_counts(booster)):
                 total += np.log(counts[leaves[:, tree]])
-        return total / sum(b.num_trees() for b in self.boosters)
+        mean: Array = total / sum(b.num_trees() for b in self.boosters)
+        return mean
 
 
 def model_importance(model: Any) -> Array | None:

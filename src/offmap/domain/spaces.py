@@ -99,7 +99,7 @@ def weighted(moments: Moments, weights: Array, n_features: int) -> Space:
 
 
 def _components(moments: Moments) -> tuple[Array, Array, Array]:
-    """Scale of each feature, and eigenvectors (p, p) and -values (p,) of the correlations, largest first."""
+    """Scale of each feature; eigenvectors (p, p) and -values (p,) of the correlations."""
     from scipy.linalg import eigh
 
     scale, varies = spread(moments)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from offmap import registry
-from offmap.errors import SettingsError
+from offmap.errors import SettingsError, UnknownNameError
+
+_METHODS = ("fit", "predict", "get_params", "set_params")
 
 
 def consumes(name: str) -> str:
@@ -25,20 +27,43 @@ def make_model(name: str, settings: Mapping[str, Any], seed: int, threads: int) 
     settings
         Keyword arguments that replace its defaults.
     seed, threads
-        Set as ``random_state`` and ``n_jobs`` where the regressor has them and ``settings`` does not.
+        Set as ``random_state`` and ``n_jobs`` where the regressor, or a step of the pipeline that
+        it is, has them and ``settings`` does not.
 
     Raises
     ------
     SettingsError
-        If the model does not take one of the settings.
+        If the model does not take one of the settings, or is no scikit-learn regressor.
     """
-    factory = registry.load("model", name)
+    return build_model(registry.load("model", name), name, settings, seed, threads)
+
+
+def build_model(
+    factory: Callable[..., Any], name: str, settings: Mapping[str, Any], seed: int, threads: int
+) -> Any:
+    """Make a new regressor from the class or function itself; see :func:`make_model`."""
     try:
         model = factory(**settings)
     except TypeError as error:
         raise SettingsError(f"model {name!r} does not take these settings: {error}") from error
-    known = model.get_params(deep=False)
+    missing = [method for method in _METHODS if not callable(getattr(model, method, None))]
+    if missing:
+        raise SettingsError(
+            f"model {name!r} is not a scikit-learn regressor: it has no {', '.join(missing)}"
+        )
     wanted = {"random_state": seed, "n_jobs": threads}
     return model.set_params(
-        **{k: v for k, v in wanted.items() if k in known and k not in settings}
+        **{
+            parameter: wanted[last]
+            for parameter in model.get_params()
+            if (last := parameter.rpartition("__")[2]) in wanted and parameter not in settings
+        }
     )
+
+
+def check_settings(model: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise :class:`UnknownNameError` for a setting that the model's library would pass over."""
+    names = sorted(known)
+    for name in settings:
+        if name not in names:
+            raise UnknownNameError(f"setting of model {model!r}", name, names)

@@ -2,59 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from lightgbm import LGBMRegressor
 
+# Features that a tree is given, if there are so many: fewer make a fit faster and trees less alike.
+_FEATURES_PER_TREE = 40
 
-def size_by_rows(n_rows: int) -> dict[str, int | float]:
-    """Rounds, leaves and learning rate for a number of training rows.
 
-    ``n_estimators`` = 3.5 sqrt(n), ``num_leaves`` = n / 150, ``learning_rate`` = 0.7 / n^(1/4), each
-    within bounds. More rows carry more detail, so trees grow with them; more trees at a smaller step
-    then average out what each gets wrong. A fit takes about n^1.5 operations.
+def size_for(n_rows: int, n_features: int) -> dict[str, int | float]:
+    """Choose rounds, leaves, learning rate and share of features for a training set.
+
+    More rows carry more detail, so trees grow with them, and more trees at a smaller step average
+    out what each gets wrong: ``num_leaves`` = n / 160, ``n_estimators`` = 4.7 sqrt(n) and
+    ``learning_rate`` = 0.7 / n^(1/4), each within bounds. A fit takes about n^1.5 operations.
 
     Parameters
     ----------
-    n_rows
-        Number of training rows; nothing else is looked at.
+    n_rows, n_features
+        Shape of the training features; nothing else is looked at.
 
     Returns
     -------
     dict
-        ``n_estimators`` (100 to 1000), ``num_leaves`` (15 to 255), ``learning_rate`` (at most 0.1).
+        ``n_estimators`` (100 to 1000), ``num_leaves`` (15 to 255), ``learning_rate`` (at most 0.1)
+        and ``colsample_bytree`` (a tree sees about 40 features).
 
     Examples
     --------
-    >>> size_by_rows(10_000)
-    {'n_estimators': 350, 'num_leaves': 66, 'learning_rate': 0.07}
+    >>> size_for(10_000, 273)
+    {'n_estimators': 470, 'num_leaves': 62, 'learning_rate': 0.07, 'colsample_bytree': 0.1465}
     """
     return {
-        "n_estimators": int(np.clip(3.5 * n_rows**0.5, 100, 1000)),
-        "num_leaves": int(np.clip(n_rows // 150, 15, 255)),
+        "n_estimators": int(np.clip(4.7 * n_rows**0.5, 100, 1000)),
+        "num_leaves": int(np.clip(n_rows // 160, 15, 255)),
         "learning_rate": min(0.1, round(0.7 / max(n_rows, 1) ** 0.25, 4)),
+        "colsample_bytree": min(1.0, round(_FEATURES_PER_TREE / max(n_features, 1), 4)),
     }
 
 
 class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
-    """LightGBM regressor; what is ``None`` is set by :func:`size_by_rows` when it is fitted.
+    """LightGBM regressor; what is ``None`` is set by :func:`size_for` when it is fitted.
 
     Predictions do not depend on the number of threads: histograms are summed in one fixed order.
 
     Parameters
     ----------
-    n_estimators, num_leaves, learning_rate
-        Number of trees, leaves of each and step; ``None``: from the number of training rows.
+    n_estimators, num_leaves, learning_rate, colsample_bytree
+        Number of trees, leaves of each, step, and share of the features that a tree sees;
+        ``None``: from the shape of the training features.
     max_depth, min_child_samples, reg_alpha, reg_lambda
         Limits on each tree.
-    colsample_bytree, max_bin
-        Share of the features that a tree sees, and the values told apart in each.
-    subsample_for_bin
-        Training rows from which the limits of the bins are found.
+    max_bin, subsample_for_bin
+        Values told apart in each feature, and the training rows from which their limits are found.
+    enable_bundle, deterministic, force_row_wise, verbosity
+        How LightGBM works, not what it fits.
     **settings
-        Any other parameter of ``lightgbm.LGBMRegressor``, and ``path_smooth``.
+        Any other parameter of ``lightgbm.LGBMRegressor``.
 
     References
     ----------
@@ -67,12 +72,12 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
         n_estimators: int | None = None,
         num_leaves: int | None = None,
         learning_rate: float | None = None,
+        colsample_bytree: float | None = None,
         max_depth: int = -1,
-        min_child_samples: int = 5,
+        min_child_samples: int = 10,
         reg_alpha: float = 0.0,
         reg_lambda: float = 0.0,
-        colsample_bytree: float = 0.1,
-        max_bin: int = 63,
+        max_bin: int = 31,
         subsample_for_bin: int = 10_000,
         enable_bundle: bool = False,
         deterministic: bool = True,
@@ -84,11 +89,11 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
             n_estimators=n_estimators,
             num_leaves=num_leaves,
             learning_rate=learning_rate,
+            colsample_bytree=colsample_bytree,
             max_depth=max_depth,
             min_child_samples=min_child_samples,
             reg_alpha=reg_alpha,
             reg_lambda=reg_lambda,
-            colsample_bytree=colsample_bytree,
             max_bin=max_bin,
             subsample_for_bin=subsample_for_bin,
             enable_bundle=enable_bundle,
@@ -100,8 +105,7 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, **settings: Any) -> Self:
         """Fit on rows of features; see ``lightgbm.LGBMRegressor.fit``."""
-        size: Mapping[str, Any] = size_by_rows(len(y))
-        by_rule = {name: value for name, value in size.items() if getattr(self, name) is None}
+        by_rule = {k: v for k, v in size_for(*np.shape(X)).items() if getattr(self, k) is None}
         try:
             self.set_params(**by_rule)
             super().fit(X, y, **settings)

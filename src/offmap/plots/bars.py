@@ -12,7 +12,7 @@ import pandas as pd
 
 from offmap.columns import COLUMNS, CRITERION, HELD_OUT, N_TEST, label
 from offmap.plots.base import Drawn
-from offmap.plots.marks import draw_line, legend_below, line
+from offmap.plots.marks import draw_line, label_width, legend_below, line
 from offmap.plots.outcomes import OUTCOMES, RATIO_LIMIT, Outcome, of_series, task_scores
 from offmap.plots.style import REFERENCE, layout
 from offmap.plots.words import (
@@ -53,6 +53,11 @@ class Bars(Drawn):
     def size(self) -> tuple[float, float]:
         """Width and height of the static figure, inches."""
         return 6.4, 1.3 + 0.2 * max(len(self.frame), 1)
+
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """Space left, right, below and above the axes, inches."""
+        return label_width(self.frame["label"]), 0.15, 0.85, 0.35
 
     @property
     def range(self) -> tuple[float, float]:

@@ -87,6 +87,11 @@ class Drawn(Figure):
         """Width and height of the static figure, inches."""
         return 6.4, 4.0
 
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """Space left, right, below and above the axes, inches."""
+        return 0.75, 0.15, 0.85, 0.35
+
     def svg(self) -> str:
         """The static figure; the same numbers always give the same file."""
         import matplotlib
@@ -94,7 +99,12 @@ class Drawn(Figure):
         from matplotlib.figure import Figure as Canvas
 
         with matplotlib.rc_context(MATPLOTLIB):
-            canvas = Canvas(figsize=self.size, layout="constrained")
+            # Margins are given: finding them by trial would lay everything out twice.
+            (width, height), (left, right, bottom, top) = self.size, self.margins
+            canvas = Canvas(figsize=(width, height))
+            canvas.subplots_adjust(
+                left / width, bottom / height, 1 - right / width, 1 - top / height
+            )
             self.draw(canvas)
             text = io.StringIO()
             about = {"Title": self.title, "Description": self.alt, "Date": None}

@@ -37,6 +37,11 @@ class ErrorDistribution(Drawn):
 
     bias: float
 
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """Space left, right, below and above the axes, inches."""
+        return 0.6, 0.15, 0.5, 0.35
+
     def plotly(self) -> dict[str, Any]:
         """Two stepped lines and the bias."""
         traces = [

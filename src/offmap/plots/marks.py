@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,18 +68,24 @@ def draw_tasks(axes: Any, tasks: pd.DataFrame) -> None:
     legend_below(axes)
 
 
+def label_width(labels: Iterable[str]) -> float:
+    """About how wide the longest of some labels is, inches."""
+    return 0.25 + 0.075 * max((len(text) for text in labels), default=0)
+
+
 def legend_below(axes: Any) -> None:
     """A legend under the axes, if there is anything to explain."""
     if axes.get_legend_handles_labels()[0]:
-        axes.figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+        axes.figure.legend(loc="lower center", ncols=4, fontsize=8)
 
 
-def log_ticks(values: Any, steps: tuple[int, ...] = (1, 2, 5)) -> list[float]:
+def log_ticks(values: Any) -> list[float]:
     """Round places on a logarithmic axis around some positive values."""
     x = np.asarray(values, dtype=float)
     x = x[np.isfinite(x)]
     if not len(x):
         return [1.0, 2.0]
+    steps = (1, 1.5, 2, 3, 4, 5, 7) if x.max() < 8 * x.min() else (1, 2, 5)
     places = [m * 10.0**e for e in range(-6, 9) for m in steps]
     return [p for p in places if x.min() * 0.8 <= p <= x.max() * 1.25]
 

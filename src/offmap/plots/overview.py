@@ -16,6 +16,7 @@ from offmap.plots.marks import (
     draw_line,
     draw_log_axis,
     draw_tasks,
+    label_width,
     line,
     log_ticks,
     plotly_log_axis,
@@ -56,6 +57,11 @@ class Overview(Drawn):
     def size(self) -> tuple[float, float]:
         """Width and height of the static figure, inches."""
         return 7.2, 1.4 + 0.55 * max(len(self.bands), 1)
+
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """Space left, right, below and above the axes, inches."""
+        return label_width(map(criterion_name, self.bands)), 0.15, 0.85, 0.35
 
     def plotly(self) -> dict[str, Any]:
         """One trace per outcome, the worst tasks named."""

@@ -44,7 +44,12 @@ class Parity(Drawn):
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the static figure, inches."""
-        return 4.4, 4.2
+        return 4.4, 3.8
+
+    @property
+    def margins(self) -> tuple[float, float, float, float]:
+        """Space left, right, below and above the axes, inches."""
+        return 0.7, 0.15, 0.5, 0.35
 
     def plotly(self) -> dict[str, Any]:
         """Points, or a heat map of counts with the worst materials marked."""

@@ -76,7 +76,8 @@ def fixed(value: Any, places: int, sign: bool = False) -> str:
     """A number with so many decimals, as in a column of a table."""
     if not _finite(value):
         return "–"
-    return f"{float(value):{'+' if sign else ''},.{places}f}".replace("-", MINUS)
+    x = round(float(value), places) or 0.0  # no minus sign on a zero
+    return f"{x:{'+' if sign and x else ''},.{places}f}".replace("-", MINUS)
 
 
 def signed(value: Any) -> str:

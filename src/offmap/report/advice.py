@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from offmap.columns import CRITERION, HELD_OUT, N_TEST
 from offmap.plots.outcomes import FAILS, HOLDS, UNDECIDED, is_shifted
-from offmap.plots.words import counted, estimate, number
+from offmap.plots.words import counted, number
 from offmap.report.section import Section, render, task_link
 from offmap.report.summary import links
 from offmap.report.tables import Tables
@@ -58,11 +58,12 @@ def advise(tasks: pd.DataFrame, unit: str = "") -> Iterator[Advice]:
     scattered = failing[~shifted]
     if len(scattered):
         words = (
-            "For {} the predictions are not merely displaced, so no offset will mend them. Do not"
-            " use this model there; label such materials and train on them, or try a"
-            " representation that tells them apart."
+            "For {} the predictions are more than displaced: an offset would leave most of the"
+            " error or a broken ranking ({}). Do not use this model there; label such materials"
+            " and train on them, or try a representation that tells them apart."
         )
-        yield Advice("Do not trust these", Markup(words).format(links(scattered, _LISTED)))
+        body = Markup(words).format(links(scattered, _LISTED), _offset_effects(scattered, unit))
+        yield Advice("Do not trust these", body)
     useless = _worse_than_mean(tasks)
     if len(useless):
         words = (
@@ -112,17 +113,23 @@ def next_steps(tables: Tables) -> Iterator[tuple[str, str]]:
         yield f"offmap run --model dummy knn --out {folder}", "Is the model better than a baseline?"
 
 
-def _offsets(shifted: pd.DataFrame, unit: str) -> Markup:
-    one = Markup("{task}: RMSE {before} → about {after}")
-    worst = shifted.nlargest(_DESCRIBED, "mae_ratio").to_dict("records")
+def _offset_effects(tasks: pd.DataFrame, unit: str) -> Markup:
+    """What an offset would do to the worst of these tasks."""
+    one = Markup("{task}: r {r}, RMSE {before} → about {after}")
+    worst = tasks.nlargest(_DESCRIBED, "mae_ratio").to_dict("records")
     lines = [
         one.format(
             task=task_link(row[CRITERION], row[HELD_OUT]),
-            before=estimate(row["rmse"], unit=unit),
+            r=number(row["pearson"], 2),
+            before=number(row["rmse"], 2),
             after=f"{number(after_offset(row['rmse'], row['bias']), 2)} {unit}".strip(),
         )
         for row in worst
     ]
+    return Markup("; ").join(lines)
+
+
+def _offsets(shifted: pd.DataFrame, unit: str) -> Markup:
     words = (
         "{names} {are} ranked well but displaced as a whole. Label {few} materials of the group,"
         " subtract their mean error, and little but the scatter should be left: {lines}. This is"
@@ -132,7 +139,7 @@ def _offsets(shifted: pd.DataFrame, unit: str) -> Markup:
         names=links(shifted, _LISTED),
         are="is" if len(shifted) == 1 else "are",
         few=FEW,
-        lines=Markup("; ").join(lines),
+        lines=_offset_effects(shifted, unit),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,7 +23,7 @@ from offmap.store import Store, slug
 _FILED = 24
 
 
-def report(store: Store, progress: Progress | None = None) -> Path:
+def report(store: Store, progress: Progress | None = None, beside: Sequence[Store] = ()) -> Path:
     """Build the report of a study from its tables, finished or not.
 
     Parameters
@@ -32,13 +32,15 @@ def report(store: Store, progress: Progress | None = None) -> Path:
         The study folder.
     progress
         Called with tasks done and tasks in all.
+    beside
+        Further studies to compare with, such as the same tasks on another dataset.
 
     Returns
     -------
     Path
         The page. Beside it, ``figures/`` holds each figure as SVG with a CSV of its numbers.
     """
-    tables = Tables(store)
+    tables = Tables(store, tuple(beside))
     made = sections(tables)
     for figure in figures(made).values():
         write_figure(store, figure, figure.name)

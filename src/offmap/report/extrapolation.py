@@ -11,6 +11,8 @@ from offmap.report.section import Section, Slot, per_series, render
 from offmap.report.summary import links
 from offmap.report.tables import Tables
 
+_VERDICTS = ("interpolation", "partial", "extrapolation")
+
 
 def section(tables: Tables) -> Section:
     """How outcome and verdict go together; without verdicts, how to get them."""
@@ -31,6 +33,8 @@ def cross_table(tasks: pd.DataFrame) -> pd.DataFrame:
     """Number of tasks by verdict (rows) and outcome (columns)."""
     found = pd.crosstab(tasks["verdict"].fillna("no verdict"), tasks["outcome"])
     order = [name for name in (HOLDS, UNDECIDED, FAILS) if name in found]
+    known = [name for name in _VERDICTS if name in found.index]
+    found = found.reindex([*known, *(name for name in found.index if name not in known)])
     return found[order].rename(columns={name: OUTCOMES[name].label for name in order})
 
 

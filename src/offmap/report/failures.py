@@ -95,5 +95,5 @@ def _places(name: str, tasks: pd.DataFrame) -> int:
     if name.startswith("n_") or not pd.api.types.is_numeric_dtype(tasks[name]):
         return 0
     if name in COLUMNS and COLUMNS[name].unit == "target":
-        return min(decimals(float(tasks["mae"].median()), 2), 6)
+        return min(decimals(float(tasks["mae"].median())), 6)
     return 2 if name == "mae_ratio" else 3

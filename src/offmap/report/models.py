@@ -6,13 +6,16 @@ from itertools import combinations
 
 import pandas as pd
 
+from offmap.columns import MODEL
 from offmap.plots import model_against_model
 from offmap.plots.outcomes import FAILS, HOLDS, UNDECIDED
-from offmap.report.section import Section, Slot, render
+from offmap.report.compare import compare, study_names
+from offmap.report.section import Section, Slot, one, render
 from offmap.report.tables import Tables
 
 # Models of which every pair is drawn; of more, each is drawn against the first.
 _ALL_PAIRS_UP_TO = 5
+_METRICS = ("mae", "mae_ratio", "rmse")
 
 
 def section(tables: Tables) -> Section | None:
@@ -23,21 +26,38 @@ def section(tables: Tables) -> Section | None:
     pairs = list(combinations(scored, 2))
     if len(scored) > _ALL_PAIRS_UP_TO:
         pairs = [(scored[0], other) for other in scored[1:]]
-    figures = {}
-    if "mae_ratio" in tables.scored:
-        figures = {
-            f"{x} | {y}": model_against_model(tables.scores, x, y, unit=tables.unit)
-            for x, y in pairs
-        }
-    slots = (Slot(("pair",), figures),) if figures else ()
+    metrics = [m for m in _METRICS if m in tables.scored]
+    figures = {
+        f"{x} | {y}|{metric}": model_against_model(tables.scores, x, y, metric, tables.unit)
+        for x, y in pairs
+        for metric in metrics
+    }
+    slot = Slot(("pair", "against"), figures)
     html = render(
         "models.html",
         rows=side_by_side(tables).to_dict("records"),
         unit=tables.unit,
-        slots=slots,
-        pairs=list(figures),
+        slot=slot,
+        metrics=metrics,
+        pairs=[f"{x} | {y}" for x, y in pairs],
     )
-    return Section("models", "", html, slots)
+    return Section("models", "", html, (slot,))
+
+
+def other_studies(tables: Tables) -> Section | None:
+    """The study beside others: in-distribution scores, and which failures are the same."""
+    if not tables.beside or not tables.series:
+        return None
+    stores = [tables.store, *tables.beside]
+    comparison = compare(stores)
+    studies = dict(zip(study_names(stores), [tables, *map(Tables, tables.beside)], strict=True))
+    named = {name: t.scores[MODEL].astype(str) for name, t in studies.items()}
+    parts = [t.scores.assign(**{MODEL: f"{n}/" + named[n]}) for n, t in studies.items()]
+    mine, *others = [f"{name}/{t.series[0]}" for name, t in studies.items() if t.series]
+    scores = pd.concat(parts, ignore_index=True)
+    slots = tuple(one(model_against_model(scores, mine, other)) for other in others)
+    html = render("studies.html", **comparison._asdict(), slots=slots)
+    return Section("studies", "Beside other studies", html, slots)
 
 
 def side_by_side(tables: Tables) -> pd.DataFrame:

@@ -26,6 +26,7 @@ class Chapter:
     """A question of the reader and the sections that answer it."""
 
     id: str
+    short: str
     title: str
     makers: tuple[Maker, ...]
 
@@ -33,16 +34,19 @@ class Chapter:
 CHAPTERS: tuple[Chapter, ...] = (
     Chapter(
         "fails",
+        "Failures",
         "Which tasks fail?",
         (failures.at_a_glance, failures.elements, failures.criteria, failures.task_table),
     ),
-    Chapter("extrapolation", "Is that extrapolation?", (extrapolation.section,)),
-    Chapter("why", "Why do they fail?", (why.section,)),
-    Chapter("do", "What should I do?", (advice.section,)),
-    Chapter("models", "How do the models compare?", (models.section,)),
-    Chapter("sources", "Where do these numbers come from?", (sources.section,)),
+    Chapter("extrapolation", "Extrapolation?", "Is that extrapolation?", (extrapolation.section,)),
+    Chapter("why", "Why", "Why do they fail?", (why.section,)),
+    Chapter("do", "What to do", "What should I do?", (advice.section,)),
+    Chapter(
+        "models", "Models", "How do the models compare?", (models.section, models.other_studies)
+    ),
+    Chapter("sources", "Sources", "Where do these numbers come from?", (sources.section,)),
 )
-"""The report, in order. A further section is a function of :class:`Tables` and its name here."""
+"""The report, in order. A further section is a function of the tables, and its name here."""
 
 
 def sections(tables: Tables) -> dict[str, list[Section]]:

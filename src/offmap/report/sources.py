@@ -47,12 +47,20 @@ def section(tables: Tables) -> Section:
         rejected_counts=_counts(tables.rejected),
         n_rejected=len(tables.rejected),
         skipped=_skipped(tables.tasks),
-        failed=[(c, tables.store.error(c).get("message", "")) for c in tables.cells["failed"]],
+        failed=_failed(tables),
         missing=tables.cells["missing"],
         citation=STUDY_CITATION,
         doi=STUDY_DOI,
     )
     return Section("sources", "", html)
+
+
+def _failed(tables: Tables) -> list[tuple[str, list[str]]]:
+    """Messages of failed cells, the most frequent first, with the cells that each befell."""
+    named: dict[str, list[str]] = {}
+    for cell in tables.cells["failed"]:
+        named.setdefault(tables.store.error(cell).get("message", ""), []).append(cell.name)
+    return sorted(named.items(), key=lambda item: -len(item[1]))
 
 
 def _counts(rejected: pd.DataFrame) -> list[tuple[str, int]]:

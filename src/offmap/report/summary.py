@@ -20,6 +20,7 @@ _DESCRIBED = 6
 _LISTED = 8
 
 _LOW_R2 = 0.9
+_POOR_R2 = 0.5
 
 # The verdict of the domain analysis on a test set that lies outside the training data.
 _OUTSIDE = "extrapolation"
@@ -173,14 +174,11 @@ def _domain(known: pd.DataFrame) -> list[Markup]:
         return []
     counts = judged["verdict"].value_counts()
     outside = judged[judged["verdict"] == _OUTSIDE]
-    words = (
-        "Of {} judged, {}: by the domain analysis only {} of the tasks test extrapolation at all{}."
-    )
+    words = "The domain analysis calls {}. So {} of the tasks test extrapolation at all{}."
     held = int((outside["outcome"] == HOLDS).sum())
-    ending = f", and the model holds on {held:,} of those" if len(outside) else ""
+    ending = f"; the model holds on {held:,} of these" if len(outside) else ""
     verdicts = joined([Markup("{} {}").format(n, name) for name, n in counts.items()])
-    share = percent(len(outside) / len(judged))
-    return [Markup(words).format(counted(len(judged), "task"), verdicts, share, ending)]
+    return [Markup(words).format(verdicts, percent(len(outside) / len(judged)), ending)]
 
 
 def _cautions(
@@ -193,12 +191,22 @@ def _cautions(
         )
     low_r2 = known[(known["outcome"] == HOLDS) & (known["r2"] < _LOW_R2)]
     if len(low_r2):
+        r2_inside = low_r2.get("r2_in_distribution", low_r2["r2"])
         words = (
-            "R² alone misleads. {} {} R² below 0.9 although the error is close to in-distribution:"
-            " a low R² may only say that the labels of a test set lie close together. Read MAE"
-            " ratio and MAE / MAD instead."
+            "R² alone misleads: {} {} R² below 0.9 although the error stays within {} times that in"
+            " distribution. On {} of {} R² is below 0.9 in distribution too, because the labels of"
+            " the test set lie close together. Read MAE ratio and MAE / MAD beside it."
         )
-        yield Markup(words).format(links(low_r2, _LISTED), "has" if len(low_r2) == 1 else "have")
+        has, n = "has" if len(low_r2) == 1 else "have", len(low_r2)
+        yield Markup(words).format(
+            links(low_r2, _LISTED), has, _LIMIT, int((r2_inside < _LOW_R2).sum()), n
+        )
+    if len(reference) and reference["r2"].iloc[0] < _POOR_R2:
+        words = (
+            "This model is poor in distribution already (R² {}), so to hold means little: staying"
+            " close to a large error is no merit."
+        )
+        yield Markup(words).format(number(reference["r2"].iloc[0], 2))
     yield Markup(
         "Tasks overlap (an oxide of iron is in the tests of O, of Fe, of their groups and periods),"
         " so shares of tasks are descriptions, not probabilities."

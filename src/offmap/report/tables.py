@@ -24,9 +24,12 @@ class Tables:
     ----------
     store
         The study folder.
+    beside
+        Further studies to show beside it.
     """
 
     store: Store
+    beside: tuple[Store, ...] = ()
 
     @cached_property
     def study(self) -> Study:

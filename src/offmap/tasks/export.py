@@ -143,12 +143,13 @@ def _matfold(inputs: Inputs, tasks: pd.DataFrame, kept: Membership, out: Path) -
             n_folds += 1
         written.append(_write_frame(out / f"{name}.train.csv", frame[~test]))
         written.append(_write_frame(out / f"{name}.test.csv", frame[test]))
-        if criterion in _settled_by_matfold(inputs):
+        # MatFold itself cannot write files of a label with a slash.
+        if criterion in _found_by_matfold(inputs) and "/" not in label:
             written.append(_write_json(out / f"{name}.json", _matfold_settings(frame, kind, label)))
     return written
 
 
-def _settled_by_matfold(inputs: Inputs) -> tuple[str, ...]:
+def _found_by_matfold(inputs: Inputs) -> tuple[str, ...]:
     """Criteria under which MatFold finds the same materials as we do."""
     if inputs.study.symprec == _MATFOLD_SYMPREC:
         return PERIODIC_CRITERIA + SYMMETRY_CRITERIA

@@ -123,13 +123,13 @@ def membership(attributes: Attributes, criteria: Iterable[str]) -> Membership:
     """
     criterion: list[str] = []
     held_out: list[str] = []
-    columns: list[NDArray[np.bool_]] = [np.zeros((len(attributes), 0), dtype=bool)]
+    rows: list[NDArray[np.bool_]] = [np.zeros((0, len(attributes)), dtype=bool)]
     for name in criteria:
         groups = find_groups(name, attributes)
         criterion += [name] * len(groups.labels)
         held_out += groups.labels
-        columns.append(groups.matrix)
-    matrix = np.asfortranarray(np.concatenate(columns, axis=1))
+        rows.append(groups.matrix.T)
+    matrix = np.concatenate(rows).T  # column-major: a task is a contiguous run
     return Membership(np.array(criterion, dtype=object), np.array(held_out, dtype=object), matrix)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from offmap.attributes import CRYSTAL_SYSTEMS, POINT_GROUPS, Attributes
 from offmap.columns import CRYSTAL_SYSTEM, POINT_GROUP, SPACE_GROUP
@@ -27,10 +28,8 @@ def crystal_system(attributes: Attributes) -> Groups:
 
 
 def _classes(attributes: Attributes, column: str, order: Sequence[object]) -> Groups:
-    values = attributes.frame[column].to_numpy()
-    present = set(values.tolist())
-    labels = [value for value in order if value in present]
-    matrix = np.zeros((len(values), len(labels)), dtype=bool)
-    for i, value in enumerate(labels):
-        matrix[:, i] = values == value
-    return Groups(tuple(map(str, labels)), matrix)
+    codes, present = pd.factorize(attributes.frame[column])
+    code_of = {value: code for code, value in enumerate(present.tolist())}
+    labels = [value for value in order if value in code_of]
+    matrix = np.array([code_of[value] for value in labels])[:, None] == codes
+    return Groups(tuple(map(str, labels)), matrix.reshape(len(labels), len(codes)).T)

@@ -1,0 +1,58 @@
+"""The command line: one command per stage, each a few lines around one public function."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from offmap import __version__
+from offmap.cli import analysis, data, lists, study
+from offmap.errors import OffmapError
+
+app = typer.Typer(
+    help="Is a test set really off the map of the training data?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    study.run,
+    lists.tasks,
+    lists.featurize,
+    study.evaluate,
+    study.score,
+    analysis.domain,
+    analysis.bias,
+    analysis.scaling,
+    study.report,
+    analysis.compare,
+    lists.export,
+    study.status,
+    lists.ls,
+):
+    app.command()(command)
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"offmap {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: errors for people, exit code 2 for bad usage or input."""
+    try:
+        app()
+    except OffmapError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

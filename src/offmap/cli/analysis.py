@@ -1,0 +1,105 @@
+"""Commands that explain a finished study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from offmap.cli.options import AsJson, Folder, HeldOut, Jobs, names
+
+if TYPE_CHECKING:
+    from offmap.engines import Outcome
+    from offmap.inputs import Inputs
+    from offmap.progress import Reporter
+    from offmap.store import Store
+
+Folders = Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study folders.")]
+Faithful = Annotated[bool, typer.Option("--faithful", help="Also exactly as the study did it.")]
+
+
+def domain(
+    folder: Folder,
+    faithful: Faithful = False,
+    detector: Annotated[list[str] | None, typer.Option(help="Detector that votes.")] = None,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of each task whether it is interpolation or extrapolation, and which measure to trust."""
+    from offmap.domain.analysis import domain as job
+    from offmap.terminal import reporter, show_table
+
+    shown = reporter()
+    store, inputs, cores = _opened(folder, jobs, shown)
+    with store.lock():
+        found = job(store, inputs, cores, shown, faithful, detector)
+    show_table(found.verdicts, as_json)
+
+
+def bias(
+    folder: Folder,
+    held_out: HeldOut = "",
+    rescue: Annotated[
+        bool, typer.Option("--rescue", help="What a few labels of each group would mend.")
+    ] = False,
+    faithful: Faithful = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the bias of each task apart into composition and structure. Uses test labels."""
+    from offmap.bias import CAVEAT
+    from offmap.bias import bias as job
+    from offmap.terminal import reporter, show_table
+
+    shown = reporter()
+    store, inputs, cores = _opened(folder, jobs, shown)
+    with store.lock():
+        found = job(
+            store, inputs, names(held_out) or None, cores, shown, rescue=rescue, faithful=faithful
+        )
+    shown.say(CAVEAT)
+    show_table(found.tasks, as_json)
+    _finish(found.failed)
+
+
+def scaling(
+    folder: Folder, held_out: HeldOut = "", jobs: Jobs = None, as_json: AsJson = False
+) -> None:
+    """Train on growing parts of the data and say whether more of them would help."""
+    from offmap.scaling.job import scaling as job
+    from offmap.terminal import reporter, show_table
+
+    shown = reporter()
+    store, inputs, cores = _opened(folder, jobs, shown)
+    with store.lock():
+        found = job(store, inputs, names(held_out), cores, shown)
+    show_table(found.laws, as_json)
+    _finish(found.failed)
+
+
+def compare(folders: Folders, as_json: AsJson = False) -> None:
+    """Lay studies side by side: scores in distribution, and which tasks fail in each."""
+    from offmap.report.compare import compare as job
+    from offmap.store import Store
+    from offmap.terminal import show_table
+
+    for table in job([Store.open(folder) for folder in folders]):
+        show_table(table, as_json)
+
+
+def _opened(folder: Path, jobs: int | None, shown: Reporter) -> tuple[Store, Inputs, int]:
+    """A study folder with its materials, features and tasks."""
+    from offmap.engines import n_cores
+    from offmap.inputs import prepare
+    from offmap.store import Store
+
+    store, cores = Store.open(folder), jobs or n_cores()
+    return store, prepare(store.study(), cores, shown), cores
+
+
+def _finish(failed: tuple[Outcome, ...]) -> None:
+    for outcome in failed:
+        typer.echo(f"failed: {outcome.cell.name}: {outcome.error}", err=True)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,120 @@
+"""Commands that print or write what is known before a study: tasks, splits, features, names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offmap.cli.options import (
+    AsJson,
+    Criteria,
+    DatasetName,
+    Jobs,
+    Limit,
+    MinSize,
+    Representations,
+    Symprec,
+    make_study,
+    resolved,
+)
+
+
+def tasks(
+    dataset: DatasetName = "prototypes",
+    criterion: Criteria = None,
+    min_size: MinSize = None,
+    symprec: Symprec = None,
+    limit: Limit = None,
+    representation: Representations = None,
+    domain: Annotated[
+        bool, typer.Option("--domain", help="Say how far each test set is off, untrained.")
+    ] = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the tasks of a dataset, kept and skipped, with the reason."""
+    from offmap.engines import n_cores
+    from offmap.inputs import prepare
+    from offmap.terminal import reporter, show_table
+
+    study = make_study(
+        None,
+        dataset=resolved(dataset),
+        criteria=criterion,
+        min_size=min_size,
+        representations=representation,
+        symprec=symprec,
+        limit=limit,
+    )
+    cores, shown = jobs or n_cores(), reporter()
+    inputs = prepare(study, cores, shown, with_features=domain, labelled=False)
+    if domain:
+        from offmap.domain.before_training import before_training
+
+        show_table(before_training(inputs, jobs=cores, reporter=shown), as_json)
+        return
+    show_table(inputs.tasks(), as_json)
+
+
+def export(
+    dataset: DatasetName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File or folder to write.")],
+    format: Annotated[str, typer.Option(help="csv, matbench or matfold.")] = "csv",
+    criterion: Criteria = None,
+    min_size: MinSize = None,
+    jobs: Jobs = None,
+) -> None:
+    """Write the splits of a dataset for other tools."""
+    from offmap.engines import n_cores
+    from offmap.inputs import prepare
+    from offmap.tasks.export import export as job
+    from offmap.terminal import reporter
+
+    study = make_study(None, dataset=resolved(dataset), criteria=criterion, min_size=min_size)
+    inputs = prepare(study, jobs or n_cores(), reporter(), with_features=False, labelled=False)
+    for path in job(inputs, format, out):
+        typer.echo(path)
+
+
+def featurize(
+    dataset: DatasetName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    representation: Annotated[str, typer.Option("--representation", "-r")] = "matminer",
+    jobs: Jobs = None,
+) -> None:
+    """Write the features of a dataset: material_id and a column per feature."""
+    from offmap import datasets
+    from offmap.engines import n_cores
+    from offmap.representations.files import write_features
+    from offmap.terminal import reporter
+
+    shown = reporter()
+    loaded = datasets.load(resolved(dataset), target=None)
+    with shown.step(f"Describe crystals ({representation})") as progress:
+        written = write_features(loaded, representation, out, jobs or n_cores(), progress)
+    for reason, count in written.reasons.items():
+        shown.say(f"set aside: {count} x {reason}")
+    typer.echo(f"{out}: {written.n_materials} materials x {written.n_columns} columns")
+
+
+def ls(
+    kind: Annotated[str, typer.Argument(help="models, criteria, representations, ...")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what can be named in a study."""
+    from offmap.registry import listing
+
+    rows = listing(kind)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for heading in dict.fromkeys(row["kind"] for row in rows):
+        typer.echo(heading)
+        for row in rows:
+            if row["kind"] == heading:
+                typer.echo(f"  {row['name']:<{width}}  {row['summary']}")

@@ -1,0 +1,60 @@
+"""Flags that several commands share, and how they become a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from offmap.study import Study
+
+StudyFile = Annotated[Path | None, typer.Argument(metavar="[STUDY.toml]", help="Study file.")]
+Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Study folder.")]
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Name, file or folder.")]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Name, file or folder.")]
+Target = Annotated[str | None, typer.Option("--target", help="Column to predict.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Model; repeat, or separate by commas.")
+]
+Criteria = Annotated[list[str] | None, typer.Option("--criterion", help="Criterion; likewise.")]
+Representations = Annotated[
+    list[str] | None, typer.Option("--representation", "-r", help="Representation; likewise.")
+]
+MinSize = Annotated[int | None, typer.Option(help="Fewest materials in train and in test.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Limit = Annotated[int | None, typer.Option(help="Use a random sample of N materials.")]
+Symprec = Annotated[float | None, typer.Option(help="Symmetry tolerance, angstrom.")]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Set rows aside where this column is true.")
+]
+Cleaning = Annotated[str | None, typer.Option(help="none, or study: target below 5 eV/atom.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; default: all cores.")]
+Engine = Annotated[str, typer.Option(help="Where cells run: local.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HeldOut = Annotated[
+    str, typer.Option(help="Tasks, such as element/H,element/F; default: every finished one.")
+]
+
+
+def make_study(file: Path | None, **given: Any) -> Study:
+    """The study of a file, if any, with the flags that were given on top."""
+    from offmap.study import Study
+
+    study = Study.from_toml(file) if file else Study()
+    changes = {k: v for k, v in given.items() if v is not None}
+    for key, value in changes.items():
+        if isinstance(value, list):
+            changes[key] = [name for listed in value for name in names(listed)]
+    return study.replace(**changes)
+
+
+def resolved(dataset: str) -> str:
+    """A path is kept in full, so that the study folder can be used from anywhere."""
+    return str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
+
+
+def names(listed: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in listed.split(",") if name.strip()]

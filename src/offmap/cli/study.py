@@ -1,0 +1,140 @@
+"""Commands that make a study, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from offmap.cli.options import (
+    AsJson,
+    Cleaning,
+    Criteria,
+    DatasetOption,
+    Engine,
+    Exclude,
+    Folder,
+    Jobs,
+    Limit,
+    MinSize,
+    Models,
+    Representations,
+    Seed,
+    StudyFile,
+    Symprec,
+    Target,
+    make_study,
+    resolved,
+)
+
+
+def run(
+    file: StudyFile = None,
+    dataset: DatasetOption = None,
+    target: Target = None,
+    model: Models = None,
+    criterion: Criteria = None,
+    representation: Representations = None,
+    min_size: MinSize = None,
+    seed: Seed = None,
+    limit: Limit = None,
+    symprec: Symprec = None,
+    exclude: Exclude = None,
+    cleaning: Cleaning = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Study folder; default: offmap-<dataset>.")
+    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+) -> None:
+    """Run a study from data to report; without arguments, the embedded dataset."""
+    from offmap import stages as job
+    from offmap.engines import n_cores
+    from offmap.registry import check
+    from offmap.terminal import reporter
+
+    check("engine", engine)
+    study = make_study(
+        file,
+        dataset=resolved(dataset) if dataset else None,
+        target=target,
+        models=model,
+        criteria=criterion,
+        representations=representation,
+        min_size=min_size,
+        seed=seed,
+        limit=limit,
+        symprec=symprec,
+        exclude=exclude,
+        cleaning=cleaning,
+    )
+    if dry_run:
+        typer.echo(job.plan(study, out, jobs or n_cores(), reporter()))
+        return
+    done = job.run(study, out, jobs, reporter())
+    _summarise(done)
+
+
+def evaluate(folder: Folder, jobs: Jobs = None) -> None:
+    """Train and predict what is missing in a study folder."""
+    from offmap.engines import n_cores
+    from offmap.evaluate import evaluate as job
+    from offmap.inputs import prepare
+    from offmap.stages import create
+    from offmap.store import Store
+    from offmap.terminal import reporter
+
+    store, cores, shown = Store.open(folder), jobs or n_cores(), reporter()
+    with store.lock():
+        store.clean()
+        inputs = prepare(store.study(), cores, shown)
+        create(folder, inputs)
+        failed = [outcome for outcome in job(store, inputs, cores, shown) if outcome.error]
+    if failed:
+        raise typer.Exit(1)
+
+
+def score(folder: Folder, as_json: AsJson = False) -> None:
+    """Score every finished cell, with intervals."""
+    from offmap.stages import score as job
+    from offmap.store import Store
+    from offmap.terminal import reporter, show_table
+
+    show_table(job(Store.open(folder), reporter()), as_json)
+
+
+def report(folder: Folder) -> None:
+    """Build the report from the tables; works for a half-finished study too."""
+    from offmap.stages import report as job
+    from offmap.store import Store
+    from offmap.terminal import reporter
+
+    typer.echo(job(Store.open(folder), reporter()))
+
+
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """Say which cells of a study are done, failed or missing."""
+    from offmap import stages as job
+    from offmap.store import Store
+    from offmap.terminal import show_table
+
+    store = Store.open(folder)
+    show_table(job.status(store), as_json)
+    failed = job.failures(store)
+    if len(failed) and not as_json:
+        show_table(failed)
+
+
+def _summarise(done: Any) -> None:
+    """The last lines of a run: what failed, what the tasks say, where the report is."""
+    from offmap.stages import headline
+
+    typer.echo(headline(done.store))
+    for outcome in done.failed:
+        typer.echo(f"failed: {outcome.cell.name}: {outcome.error}", err=True)
+    if done.report.is_file():
+        typer.echo(f"report: {done.report}")
+    if done.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,133 @@
+"""The domain stage on the toy crystals, whose fluorides no other compound can teach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offmap.columns import COLUMNS, IN_DISTRIBUTION
+from offmap.domain.analysis import DETECTORS, Domain, domain, materials_of
+from offmap.domain.before_training import before_training, twin_rate
+from offmap.domain.stability import stability
+from offmap.domain.verdicts import long_form
+from offmap.errors import DataError, UnknownNameError
+from offmap.evaluate import evaluate
+from offmap.inputs import Inputs, prepare
+from offmap.stages import create
+from offmap.store import Store
+from offmap.study import Study
+
+FAST = {"lgbm": {"n_estimators": 60, "num_leaves": 15}}
+
+
+@pytest.fixture(scope="module")
+def inputs(toy_file: Path) -> Inputs:
+    study = Study(
+        dataset=str(toy_file), target="energy", representations=("magpie",), criteria=("element",),
+        min_size=80, n_bootstrap=50, n_folds=3, model_settings=FAST,
+    )  # fmt: skip
+    return prepare(study)
+
+
+@pytest.fixture(scope="module")
+def untrained(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return create(tmp_path_factory.mktemp("domain") / "study", inputs)
+
+
+@pytest.fixture(scope="module")
+def before(untrained: Store, inputs: Inputs) -> Domain:
+    return domain(untrained, inputs)
+
+
+@pytest.fixture(scope="module")
+def after(untrained: Store, before: Domain, inputs: Inputs) -> Domain:
+    assert not [outcome for outcome in evaluate(untrained, inputs) if outcome.error]
+    return domain(untrained, inputs)
+
+
+def test_it_works_before_any_model_is_trained(before: Domain) -> None:
+    assert set(before.verdicts["model"]) == {""}
+    assert before.verdicts["coverage"].between(0, 1).all()
+    assert before.materials["expected_error"].isna().all()
+    assert len(before.detectors) == 0
+
+
+def test_the_tables_are_written_and_fit_together(
+    after: Domain, untrained: Store, inputs: Inputs
+) -> None:
+    for name, table in (("domain", after.materials), ("verdicts", after.verdicts)):
+        assert len(untrained.read_table(name)) == len(table)
+    assert len(after.materials) == after.verdicts["n_test"].sum()
+    share = after.materials.groupby(["criterion", "held_out"], observed=True)[
+        "out_of_domain"
+    ].mean()
+    rows = after.verdicts.set_index(["criterion", "held_out"])["coverage"]
+    np.testing.assert_allclose(1 - share.reindex(rows.index).to_numpy(), rows.to_numpy())
+    scores = after.verdicts.set_index(["criterion", "held_out"])["mae"]
+    assert scores.idxmax() == ("element", "F")
+    assert set(inputs.material_id) == set(after.materials["material_id"])
+
+
+def test_false_alarms_and_the_head_to_head(after: Domain) -> None:
+    table = after.detectors.query("criterion == 'all'").set_index("detector")
+    assert set(DETECTORS) < set(table.index)
+    assert (table["false_alarms"] < 0.12).all()
+    assert {"mae_rank_correlation", "auroc", "excess_area"} <= set(table)
+    assert table["n_tasks"].nunique() == 1
+
+
+def test_every_column_has_a_label(after: Domain) -> None:
+    unlabelled = [c for c in after.verdicts if c not in COLUMNS]
+    ends = ("_low", "_high")
+    assert not [c for c in unlabelled if not c.startswith("coverage_") and not c.endswith(ends)]
+
+
+def test_matched_controls_show_what_r2_hides(after: Domain) -> None:
+    rows = after.verdicts[after.verdicts["criterion"] != IN_DISTRIBUTION].set_index("held_out")
+    assert rows.loc["F", "matched_gap_low"] > 0.1
+    assert rows.loc["F", "std_matched"] == pytest.approx(rows.loc["F", "std"], rel=0.5)
+
+
+def test_long_form(after: Domain) -> None:
+    long = long_form(after.materials, DETECTORS)
+    assert len(long) == len(after.materials) * len(DETECTORS)
+    np.testing.assert_array_equal(long["out_of_domain"], long["score"] > long["threshold"])
+
+
+def test_before_training(inputs: Inputs) -> None:
+    table = before_training(inputs)
+    assert (table["criterion"] == "element").all()
+    assert table[["distance_q10", "distance_q50", "distance_q90"]].diff(axis=1).min().min() >= 0
+    # Leaving an element out leaves no formula on both sides, and every prototype is on both.
+    assert (table["twins_formula"] == 0).all()
+    assert (table["twins_prototype"] == 1).all()
+    assert (table["two_sample_auc"] > 0.9).all()
+
+
+def test_twins_need_a_code() -> None:
+    codes, test = np.array([0, 0, -1, -1, 2]), np.array([True, False, True, False, True])
+    assert twin_rate(codes, test) == pytest.approx(1 / 3)
+
+
+def test_the_verdict_does_not_swing_with_its_knobs(inputs: Inputs) -> None:
+    materials, tasks = materials_of(inputs, "magpie")
+    fold = int(np.flatnonzero(tasks["criterion"] == IN_DISTRIBUTION)[0])
+    table = stability(materials, fold, ("knn", "kde", "mahalanobis"))
+    assert isinstance(table, pd.DataFrame)
+    assert table["setting"].iloc[0] == "default"
+    assert np.ptp(table["coverage"]) < 0.15
+
+
+def test_bad_input_is_named(untrained: Store, inputs: Inputs) -> None:
+    with pytest.raises(UnknownNameError, match="knn"):
+        domain(untrained, inputs, detectors=["knm"])
+    bare = Inputs(
+        inputs.study, inputs.dataset, inputs.target, inputs.attributes, inputs.membership, {}
+    )
+    with pytest.raises(DataError, match="needs features"):
+        domain(untrained, bare)
+    with pytest.raises(DataError, match="false-alarm rate of 0.001"):
+        domain(untrained, inputs, rate=0.001)
