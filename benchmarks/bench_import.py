@@ -199,8 +199,12 @@ def main() -> None:
     print(table.fillna("").to_string(index=False))
     features = next((row for row in rows if row["stage"] == "features"), None)
     if features:
-        hours = features["seconds"] * options.materials / features["materials"] / 3600
-        print(f"features of {options.materials:,} materials, extrapolated: {hours:.1f} h")
+        scale = options.materials / features["materials"] / 3600
+        print(
+            f"features of {options.materials:,} materials, extrapolated from "
+            f"{features['materials']:,}: {features['seconds'] * scale:.1f} h here, "
+            f"{features['cpu seconds'] * scale:.1f} core-hours"
+        )
 
 
 if __name__ == "__main__":

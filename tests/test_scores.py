@@ -100,6 +100,16 @@ def test_intervals_hold_the_score_and_do_not_depend_on_the_order() -> None:
     assert wide["mae"][0] < found["mae"][0] < found["mae"][1] < wide["mae"][1]
 
 
+def test_few_systems_widen_the_interval() -> None:
+    values = np.random.default_rng(0).normal(size=20_000)
+    low, high = percentile_interval(values, 0.95)
+    assert (low, high) == pytest.approx((-1.96, 1.96), abs=0.05)
+    few = percentile_interval(values, 0.95, n_systems=10)
+    expanded = scipy.stats.t.ppf(0.975, 9) * np.sqrt(10 / 9)
+    assert few == pytest.approx((-expanded, expanded), abs=0.1)
+    assert percentile_interval(values, 0.95, 10**6) == pytest.approx((low, high), abs=1e-3)
+
+
 def test_kendall_is_resampled_almost_exactly() -> None:
     y_true, y_pred = random_labels(120, 4)
     systems = np.arange(120).astype(str).astype(object)

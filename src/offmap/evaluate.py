@@ -43,16 +43,22 @@ def cells(store: Store) -> list[Cell]:
     """Every cell of a study's grid, in the order they are run."""
     provenance = store.provenance()
     tasks = store.read_table("tasks")
-    return grid(store.study(), provenance["dataset"], provenance["target"], tasks)
+    study, kinds = store.study(), provenance["consumes"]
+    return grid(study, kinds, provenance["dataset"], provenance["target"], tasks)
 
 
-def grid(study: Study, dataset: str, target: str, tasks: pd.DataFrame) -> list[Cell]:
-    """One cell per model, representation and kept task; the random folds of a model come first."""
+def grid(
+    study: Study, kinds: Mapping[str, str], dataset: str, target: str, tasks: pd.DataFrame
+) -> list[Cell]:
+    """One cell per model, representation and kept task; the random folds of a model come first.
+
+    ``kinds`` says what each model consumes, so that a finished grid needs no model to be imported.
+    """
     kept = tasks[tasks["kept"]]
     return [
         Cell(dataset, target, representation, model, criterion, held_out, study.seed, int(n_train))
         for model in study.models
-        for representation in representations_of(study, model)
+        for representation in representations_of(study, kinds[model])
         for criterion, held_out, n_train in zip(
             kept[CRITERION], kept[HELD_OUT], kept[N_TRAIN], strict=True
         )

@@ -174,9 +174,8 @@ def needed_representations(study: Study) -> list[str]:
     return list(study.representations) if "features" in kinds else []
 
 
-def representations_of(study: Study, model: str) -> list[str]:
-    """Representations on which one model of the study is run."""
-    kind = consumes(model)
+def representations_of(study: Study, kind: str) -> list[str]:
+    """Representations on which a model that consumes ``kind`` is run."""
     return list(study.representations) if kind == "features" else [kind]
 
 

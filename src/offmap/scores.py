@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from offmap.columns import (
     CELL_KEYS,
@@ -131,15 +132,24 @@ def intervals(
     ranked = _moments(_ranks(y_true), _ranks(y_pred))
     values["spearman"] = _moment_scores(resamples.sums(ranked), n)["pearson"]
     values["kendall"] = _kendall_resampled(y_true, y_pred, resamples)
-    return {name: percentile_interval(values[name], confidence) for name in METRICS}
+    n_systems = resamples.weights.shape[1]
+    return {name: percentile_interval(values[name], confidence, n_systems) for name in METRICS}
 
 
-def percentile_interval(values: Array, confidence: float) -> tuple[float, float]:
-    """The middle ``confidence`` of resampled values; NaN if there are none."""
+def percentile_interval(
+    values: Array, confidence: float, n_systems: int = 0
+) -> tuple[float, float]:
+    """The middle ``confidence`` of resampled values; NaN if there are none.
+
+    With the number of systems that were resampled, the interval is widened for there being few of
+    them (expanded percentile interval: T. C. Hesterberg, Am. Stat. 69, 371, 2015).
+    """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.nan, np.nan
     tail = (1 - confidence) / 2
+    if n_systems > 1:
+        tail = float(ndtr(np.sqrt(n_systems / (n_systems - 1)) * stdtrit(n_systems - 1, tail)))
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -251,8 +261,13 @@ def _compare(
         "mae_increase": float((total - total_inside) / n),
         "mae_ratio": float(total / total_inside) if total_inside else np.nan,
     }
-    resampled = {"mae_increase": increase, "mae_ratio": ratio}
-    return found | _ends({k: percentile_interval(v, confidence) for k, v in resampled.items()})
+    n_systems = resamples.weights.shape[1]
+    return found | _ends(
+        {
+            "mae_increase": percentile_interval(increase, confidence, n_systems),
+            "mae_ratio": percentile_interval(ratio, confidence, n_systems),
+        }
+    )
 
 
 def _moments(y_true: Array, y_pred: Array) -> Array:

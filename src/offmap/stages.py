@@ -17,13 +17,14 @@ from offmap.engines import Outcome, n_cores
 from offmap.errors import StudyError
 from offmap.evaluate import cells, estimate_seconds, evaluate, grid
 from offmap.inputs import Inputs, prepare
+from offmap.models.base import consumes
 from offmap.progress import Reporter, Silent
 from offmap.scores import POOLED, score_predictions
 from offmap.store import Store, states
 from offmap.study import Study
 
 _VERSIONS_OF = (
-    "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu freud-analysis moyopy".split()
+    "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu moyopy".split()
 )
 
 
@@ -134,6 +135,7 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
         "data_sha256": inputs.dataset.sha256,
         "n_materials": len(inputs),
         "n_rejected": len(inputs.dataset.rejected),
+        "consumes": {model: consumes(model) for model in inputs.study.models},
         "command": " ".join(["offmap", *sys.argv[1:]]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -220,7 +222,8 @@ def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) ->
     inputs = prepare(study, jobs, reporter)
     folder = Path(out or default_folder(study))
     store = Store(folder) if Store(folder).has_table("tasks") else None
-    planned = grid(study, inputs.dataset.name, inputs.target, inputs.tasks())
+    kinds = {model: consumes(model) for model in study.models}
+    planned = grid(study, kinds, inputs.dataset.name, inputs.target, inputs.tasks())
     wanted = [cell for cell in planned if store is None or store.state(cell) != "done"]
     seconds = estimate_seconds(study, inputs, store, wanted) / min(jobs, n_cores())
     return (

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import pandas as pd
@@ -25,6 +25,9 @@ import pandas as pd
 from offmap.columns import CELL_KEYS
 from offmap.errors import StudyError
 from offmap.study import Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 State = Literal["done", "failed", "missing"]
 
@@ -263,7 +266,7 @@ class Store:
         for cell in cells:
             path = self.cell_folder(cell) / "predictions.parquet"
             try:
-                tables.append(pq.read_table(path, partitioning=None))
+                tables.append(_with_categories(pq.read_table(path, partitioning=None)))
             except (OSError, pa.ArrowInvalid) as error:
                 raise StudyError(f"{path} is damaged ({error}): delete it and run again") from error
         if not tables:
@@ -343,11 +346,19 @@ def _grew(old: Study, new: Study, name: str) -> bool:
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    keys = [
-        c for c in CELL_KEYS if c in frame and not isinstance(frame[c].dtype, pd.CategoricalDtype)
-    ]
-    text = [c for c in keys if not pd.api.types.is_numeric_dtype(frame[c])]
-    frame.astype(dict.fromkeys(text, "category")).to_parquet(path, compression="zstd", index=False)
+    frame.to_parquet(path, compression="zstd", index=False)
+
+
+def _with_categories(table: pa.Table) -> pa.Table:
+    """Key columns of text as dictionaries, all of one type, so that tables can be joined."""
+    import pyarrow as pa
+
+    for name in CELL_KEYS:
+        column = table[name]
+        if not pa.types.is_integer(column.type):
+            coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+            table = table.set_column(table.schema.get_field_index(name), name, coded)
+    return table
 
 
 def _read_json(path: Path) -> dict[str, Any]:

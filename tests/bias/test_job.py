@@ -155,8 +155,8 @@ def test_the_study_method_stands_beside(store: Store, inputs: Inputs) -> None:
 
 
 def test_errors_in_words(store: Store, inputs: Inputs, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'element/F'"):
-        bias(store, inputs, ["element/f"])
+    with pytest.raises(UnknownNameError, match="did you mean 'element/Te'"):
+        bias(store, inputs, ["element/te"])
     with pytest.raises(UnknownNameError, match="model 'xgb'"):
         bias(store, inputs, models=["xgb"])
     with pytest.raises(SettingsError, match="faithful"):

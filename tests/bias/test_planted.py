@@ -15,7 +15,7 @@ from offmap.bias.words import verdict
 from offmap.bias.worker import signed_of
 from tests.bias.conftest import Planted
 
-SETTINGS = Settings(n_permutations=5, n_background=40, n_bootstrap=100)
+SETTINGS = Settings(n_permutations=3, n_background=40, n_bootstrap=100)
 XGB = {"n_estimators": 30, "num_parallel_tree": 1}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,13 @@ def untrained(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store
 
 
 @pytest.fixture(scope="module")
-def before(untrained: Store, inputs: Inputs) -> Domain:
-    return domain(untrained, inputs)
+def before(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Domain:
+    few = replace(inputs, membership=inputs.membership.select(np.arange(5)))
+    return domain(create(tmp_path_factory.mktemp("before") / "study", few), few)
 
 
 @pytest.fixture(scope="module")
-def after(untrained: Store, before: Domain, inputs: Inputs) -> Domain:
+def after(untrained: Store, inputs: Inputs) -> Domain:
     assert not [outcome for outcome in evaluate(untrained, inputs) if outcome.error]
     return domain(untrained, inputs)
 
@@ -88,7 +90,7 @@ def test_every_column_has_a_label(after: Domain) -> None:
 def test_matched_controls_show_what_r2_hides(after: Domain) -> None:
     rows = after.verdicts[after.verdicts["criterion"] != IN_DISTRIBUTION].set_index("held_out")
     assert rows.loc["F", "matched_gap_low"] > 0.1
-    assert rows.loc["F", "std_matched"] == pytest.approx(rows.loc["F", "std"], rel=0.5)
+    assert (rows["std_matched"] / rows["std"]).median() == pytest.approx(1, abs=0.4)
 
 
 def test_long_form(after: Domain) -> None:
@@ -129,5 +131,5 @@ def test_bad_input_is_named(untrained: Store, inputs: Inputs) -> None:
     )
     with pytest.raises(DataError, match="needs features"):
         domain(untrained, bare)
-    with pytest.raises(DataError, match="false-alarm rate of 0.001"):
+    with pytest.raises(DataError, match="false-alarm rate"):
         domain(untrained, inputs, rate=0.001)

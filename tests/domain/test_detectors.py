@@ -21,8 +21,7 @@ def scored(planted: Materials) -> dict[str, TaskScores]:
 
 def coverage(scores: TaskScores, detector: str) -> float:
     if detector == "combined":
-        standings = Standings.of(scores).columns(DETECTORS)
-        return float(1 - Combined.mean(standings).out_of_domain.mean())
+        return float(1 - Combined.mean(Standings.of(scores)).out_of_domain.mean())
     return float((scores.p_values(detector) > 0.05).mean())
 
 
@@ -43,9 +42,10 @@ def test_false_alarms_in_the_random_folds(scored: dict[str, TaskScores], detecto
 def test_the_verdicts_of_the_planted_tasks(scored: dict[str, TaskScores]) -> None:
     found = {}
     for name in ("far", "inside", "half"):
-        standings = Standings.of(scored[name]).columns(DETECTORS)
+        everything = Standings.of(scored[name])
+        standings = everything.columns(DETECTORS)
         systems = np.array([f"s{i % 30}" for i in range(len(standings.test))], dtype=object)
-        found[name] = task_verdict(standings, Combined.mean(standings), systems, 100, 0.95)
+        found[name] = task_verdict(standings, Combined.mean(everything), systems, 100, 0.95)
     assert [found[name]["verdict"] for name in found] == [
         "extrapolation",
         "interpolation",

@@ -11,6 +11,7 @@ import pandas as pd
 
 from offmap.attributes import from_frame
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION
+from offmap.elements import NOBLE_GASES, SYMBOLS
 from offmap.evaluate import cells
 from offmap.scores import score_predictions
 from offmap.store import Store
@@ -30,15 +31,20 @@ _OTHERS = "H N O F S Cl".split()
 _SPACE_GROUPS = [1, 2, 14, 15, 62, 63, 139, 148, 166, 191, 194, 216, 221, 225, 227]
 
 
-def materials(n: int, seed: int = 0, space_groups: list[int] | None = None) -> pd.DataFrame:
+def materials(
+    n: int, seed: int = 0, all_elements: bool = False, all_space_groups: bool = False
+) -> pd.DataFrame:
     """Random binaries to quaternaries; the label is a sum over elements plus noise."""
     rng = np.random.default_rng(seed)
-    numbers = rng.choice(space_groups or _SPACE_GROUPS, n)
-    value = dict(zip(_METALS + _OTHERS, rng.normal(0, 0.8, 16), strict=True))
+    numbers = rng.choice(range(1, 231) if all_space_groups else _SPACE_GROUPS, n)
+    known = [s for s in SYMBOLS[1:95] if s not in (*NOBLE_GASES, *_OTHERS)]
+    all_metals = known if all_elements else _METALS
+    symbols = [*all_metals, *_OTHERS]
+    value = dict(zip(symbols, rng.normal(0, 0.8, len(symbols)), strict=True))
     value |= {"F": -2.5, "O": -1.5, "H": -0.5}
     rows: list[tuple[object, ...]] = []
     for i in range(n):
-        metals = rng.choice(_METALS, rng.integers(1, 3), replace=False)
+        metals = rng.choice(all_metals, rng.integers(1, 3), replace=False)
         others = rng.choice(_OTHERS, rng.integers(1, 3), replace=False)
         elements = [*metals, *others]
         amounts = rng.integers(1, 5, len(elements))
@@ -77,16 +83,17 @@ def plant(
     criteria: tuple[str, ...] = ("element", "crystal_system", "n_elements"),
     min_size: int = 40,
     n_bootstrap: int = 25,
-    space_groups: list[int] | None = None,
+    all_elements: bool = False,
+    all_space_groups: bool = False,
     finished: float = 1.0,
     scored: bool = True,
 ) -> Store:
     """Write a study folder; ``finished`` is the share of cells that are done."""
     study = Study(models=models, criteria=criteria, min_size=min_size, n_bootstrap=n_bootstrap)
-    frame = materials(n, space_groups=space_groups)
+    frame = materials(n, 0, all_elements, all_space_groups)
     fluoride = frame.index[frame["chemical_system"].str.split("-").map(lambda s: "F" in s)][0]
     frame.loc[fluoride, "formula"] = SCRIPT
-    store = Store.create(folder, study, provenance(frame))
+    store = Store.create(folder, study, provenance(frame, models))
     tasks = membership(from_frame(frame), criteria)
     ids = frame["material_id"].tolist()
     fold = folds(ids, study.n_folds, study.seed)
@@ -120,7 +127,7 @@ def plant(
     return store
 
 
-def provenance(frame: pd.DataFrame) -> dict[str, object]:
+def provenance(frame: pd.DataFrame, models: tuple[str, ...]) -> dict[str, object]:
     """What a run notes down."""
     return {
         "dataset": "planted",
@@ -134,6 +141,7 @@ def provenance(frame: pd.DataFrame) -> dict[str, object]:
         "data_sha256": "0" * 64,
         "n_materials": len(frame),
         "n_rejected": 1,
+        "consumes": dict.fromkeys(models, "features"),
         "command": "offmap run --dataset planted",
         "created": "2025-01-01T00:00:00+00:00",
         "python": "3.12.0",

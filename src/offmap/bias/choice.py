@@ -12,6 +12,7 @@ Rows = NDArray[np.int64]
 
 _NEIGHBOURS = 10
 _BLOCK = 1024
+_MOST_DIVERSE = 1000
 
 
 def standardised(X: NDArray[np.float32], train: Rows) -> NDArray[np.float32]:
@@ -23,30 +24,32 @@ def standardised(X: NDArray[np.float32], train: Rows) -> NDArray[np.float32]:
     return scaled
 
 
-def random_first(pool: Rows, train: Rows, Z: NDArray[np.float32], rng: np.random.Generator) -> Rows:
+def random_first(
+    pool: Rows, Z: NDArray[np.float32], distance: Array, rng: np.random.Generator
+) -> Rows:
     """In random order."""
     return rng.permutation(pool)
 
 
 def furthest_first(
-    pool: Rows, train: Rows, Z: NDArray[np.float32], rng: np.random.Generator
+    pool: Rows, Z: NDArray[np.float32], distance: Array, rng: np.random.Generator
 ) -> Rows:
     """Most out-of-domain first: by mean distance to the 10 nearest training materials."""
-    return pool[np.argsort(-distance_to(Z[pool], Z[train]), kind="stable")]
+    return pool[np.argsort(-distance[pool], kind="stable")]
 
 
 def diverse_first(
-    pool: Rows, train: Rows, Z: NDArray[np.float32], rng: np.random.Generator, most: int = 1000
+    pool: Rows, Z: NDArray[np.float32], distance: Array, rng: np.random.Generator
 ) -> Rows:
     """Most diverse first: each is the furthest from those taken before (k-centre, greedy).
 
-    It begins with the material nearest the middle of the pool. After ``most`` the others follow at
+    It begins with the material nearest the middle of the pool; after 1,000 the others follow at
     random. (T. Gonzalez, Theor. Comput. Sci. 38, 293, 1985.)
     """
-    points = Z[pool].astype(np.float64)
+    points = Z[pool]
     taken = [int(np.argmin(((points - points.mean(axis=0)) ** 2).sum(axis=1)))]
     nearest = np.full(len(pool), np.inf)
-    while len(taken) < min(most, len(pool)):
+    while len(taken) < min(_MOST_DIVERSE, len(pool)):
         gap = ((points - points[taken[-1]]) ** 2).sum(axis=1)
         nearest = np.minimum(nearest, gap)
         nearest[taken] = -1.0
@@ -60,7 +63,7 @@ CHOICES: dict[str, Callable[..., Rows]] = {
     "out_of_domain": furthest_first,
     "diverse": diverse_first,
 }
-"""Name -> order of a pool of rows."""
+"""Name -> order of a pool of rows, from standardised descriptors and distances of all materials."""
 
 
 def distance_to(points: NDArray[np.float32], train: NDArray[np.float32]) -> Array:

@@ -135,6 +135,8 @@ class Work:
             test &= np.isfinite(y_pred)
         if not test.any():
             raise DataError("none of its test materials has all descriptors")
+        if not (self.settings.faithful or np.isfinite(y_pred[~is_test & usable]).any()):
+            raise DataError("the random folds of its model are missing: run 'offmap evaluate'")
         return Case(
             np.flatnonzero(~is_test & usable),
             np.flatnonzero(test),

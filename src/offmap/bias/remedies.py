@@ -54,8 +54,8 @@ def residual(
     typical = float(np.median(apart[np.triu_indices(n, 1)])) if n > 1 else 0.0
     if typical <= 0 or n < 3:
         return new_pred + mean
-    best = float(np.abs(r - mean).mean()) * n / (n - 1)
-    mended = new_pred + mean
+    best, best_scale = float(np.abs(r - mean).mean()) * n / (n - 1), 0.0
+    best_weights = np.zeros(n)  # the plain offset
     for width in _WIDTHS:
         scale = -0.5 / (typical * width**2)
         values, vectors = np.linalg.eigh(np.exp(scale * apart))
@@ -65,8 +65,10 @@ def residual(
             weights = vectors @ (inverse * turned)
             left_out = weights / ((vectors**2) @ inverse)
             if np.abs(left_out).mean() < best:
-                best = float(np.abs(left_out).mean())
-                mended = new_pred + mean + np.exp(scale * _squared(new_Z, Z)) @ weights
+                best, best_scale, best_weights = float(np.abs(left_out).mean()), scale, weights
+    if not best_scale:
+        return new_pred + mean
+    mended: Array = new_pred + mean + np.exp(best_scale * _squared(new_Z, Z)) @ best_weights
     return mended
 
 

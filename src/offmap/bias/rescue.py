@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from offmap.bias.case import Array, Case, Rows, Settings
-from offmap.bias.choice import CHOICES, standardised
+from offmap.bias.choice import CHOICES, distance_to, standardised
 from offmap.bias.remedies import REMEDIES
 from offmap.scores import percentile_interval
 
@@ -68,64 +68,71 @@ def rescue(
         ``mae_rest``, ``n_draws``, ``mae_in_distribution`` over the same materials, and
         ``n_to_in_distribution`` with ``reached`` in words.
     """
-    rows = [row for draw in range(plan.n_draws) for row in _draw(case, settings, plan, draw, make)]
-    frame = pd.DataFrame(rows)
+    trial = _Trial(case, settings, plan, make)
+    frame = pd.DataFrame([row for draw in range(plan.n_draws) for row in trial.draw(draw)])
     inside = np.abs(reference - case.y_true)
-    for draw, untouched in enumerate(_untouched(case, settings, plan)):
+    for draw in range(plan.n_draws):
+        _, untouched = trial.halves(draw)
         known = untouched[np.isfinite(inside[untouched])]
         level = float(inside[known].mean()) if len(known) else np.nan
         frame.loc[frame["draw"] == draw, "mae_in_distribution"] = level
     return _with_reach(_over_draws(frame, settings.confidence))
 
 
-def _untouched(case: Case, settings: Settings, plan: Plan) -> list[Rows]:
-    return [_halves(case, settings, draw)[1] for draw in range(plan.n_draws)]
+class _Trial:
+    """One task on which remedies are tried, with what all draws share."""
 
+    def __init__(self, case: Case, settings: Settings, plan: Plan, make: Callable[[], Any]) -> None:
+        self._case, self._settings, self._plan, self._make = case, settings, plan, make
+        self._Z = standardised(case.X, case.train)
+        self._distance = np.full(len(case.y_true), np.nan)
+        self._distance[case.test] = distance_to(self._Z[case.test], self._Z[case.train])
+        none = np.empty(0, dtype=np.int64)
+        self._without = self._retrained(none) if plan.n_retrained else none.astype(float)
 
-def _halves(case: Case, settings: Settings, draw: int) -> tuple[Rows, Rows]:
-    """A pool that may be labelled, and the rest of the group."""
-    order = np.random.default_rng([settings.seed, 5, draw]).permutation(case.test)
-    half = len(order) // 2
-    return np.sort(order[:half]), np.sort(order[half:])
+    def halves(self, draw: int) -> tuple[Rows, Rows]:
+        """A pool that may be labelled, and the rest of the group."""
+        rng = np.random.default_rng([self._settings.seed, 5, draw])
+        order = rng.permutation(self._case.test)
+        half = len(order) // 2
+        return np.sort(order[:half]), np.sort(order[half:])
 
+    def draw(self, draw: int) -> Iterator[dict[str, Any]]:
+        """Every choice, number of labels and remedy in one draw."""
+        case, (pool, untouched) = self._case, self.halves(draw)
+        for choice, order_of in CHOICES.items():
+            rng = np.random.default_rng([self._settings.seed, 6, draw])
+            order = order_of(pool, self._Z, self._distance, rng)
+            for n in (0, *[n for n in self._plan.sizes if n <= len(pool)]):
+                labelled = order[:n]
+                mended = self._mended(labelled)
+                if draw < self._plan.n_retrained:
+                    mended[RETRAIN] = self._retrained(labelled) if n else self._without
+                rest = np.setdiff1d(case.test, labelled)
+                for remedy, y_pred in mended.items():
+                    error = np.full(len(case.y_true), np.nan)
+                    error[case.test] = np.abs(y_pred - case.y_true[case.test])
+                    yield {
+                        "draw": draw, "choice": choice, "remedy": remedy, "n_labelled": n,
+                        "mae": float(error[untouched].mean()),
+                        "mae_rest": float(error[rest].mean()),
+                    }  # fmt: skip
 
-def _draw(
-    case: Case, settings: Settings, plan: Plan, draw: int, make: Callable[[], Any]
-) -> Iterator[dict[str, Any]]:
-    """Every remedy in one draw."""
-    pool, untouched = _halves(case, settings, draw)
-    Z = standardised(case.X, case.train)
-    for choice, order_of in CHOICES.items():
-        order = order_of(pool, case.train, Z, np.random.default_rng([settings.seed, 6, draw]))
-        for n in (0, *[n for n in plan.sizes if n <= len(pool)]):
-            labelled = order[:n]
-            mended = _mended(case, Z, labelled)
-            if draw < plan.n_retrained:
-                mended[RETRAIN] = _retrained(case, make(), labelled)
-            rest = np.setdiff1d(case.test, labelled)
-            for remedy, y_pred in mended.items():
-                error = np.full(len(case.y_true), np.nan)
-                error[case.test] = np.abs(y_pred - case.y_true[case.test])
-                yield {
-                    "draw": draw, "choice": choice, "remedy": remedy, "n_labelled": n,
-                    "mae": float(error[untouched].mean()), "mae_rest": float(error[rest].mean()),
-                }  # fmt: skip
+    def _mended(self, labelled: Rows) -> dict[str, Array]:
+        """Predictions of all test rows by each remedy that leaves the model as it is."""
+        case, Z = self._case, self._Z
+        y_pred = case.y_pred[case.test]
+        if not len(labelled):
+            return {NOTHING: y_pred}
+        known = (case.y_true[labelled], case.y_pred[labelled], Z[labelled])
+        return {name: mend(*known, y_pred, Z[case.test]) for name, mend in REMEDIES.items()}
 
-
-def _mended(case: Case, Z: Any, labelled: Rows) -> dict[str, Array]:
-    """Predictions of all test rows by each remedy that leaves the model as it is."""
-    y_pred = case.y_pred[case.test]
-    if not len(labelled):
-        return {NOTHING: y_pred}
-    known = (case.y_true[labelled], case.y_pred[labelled], Z[labelled])
-    return {name: mend(*known, y_pred, Z[case.test]) for name, mend in REMEDIES.items()}
-
-
-def _retrained(case: Case, model: Any, labelled: Rows) -> Array:
-    """Predictions of all test rows by a model that was trained with the labelled ones."""
-    rows = np.sort(np.concatenate([case.train, labelled]))
-    model.fit(np.asarray(case.X_all[rows]), case.y_true[rows])
-    return np.asarray(model.predict(np.asarray(case.X_all[case.test])), dtype=np.float64)
+    def _retrained(self, labelled: Rows) -> Array:
+        """Predictions of all test rows by a model that was trained with the labelled ones."""
+        case, model = self._case, self._make()
+        rows = np.sort(np.concatenate([case.train, labelled]))
+        model.fit(np.asarray(case.X_all[rows]), case.y_true[rows])
+        return np.asarray(model.predict(np.asarray(case.X_all[case.test])), dtype=np.float64)
 
 
 def _over_draws(frame: pd.DataFrame, confidence: float) -> pd.DataFrame:

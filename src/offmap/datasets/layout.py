@@ -91,7 +91,7 @@ class Layout:
     columnar: bool = False
 
 
-def find(layout: Layout, head: pd.DataFrame, where: str) -> Layout:
+def find(layout: Layout, head: pd.DataFrame, where: str, columnar: bool = False) -> Layout:
     """Fill in a layout from the first rows of a table.
 
     Parameters
@@ -102,6 +102,8 @@ def find(layout: Layout, head: pd.DataFrame, where: str) -> Layout:
         Some rows.
     where
         The file, for messages.
+    columnar
+        Whether structures lie in offmap's own columns.
 
     Raises
     ------
@@ -118,7 +120,7 @@ def find(layout: Layout, head: pd.DataFrame, where: str) -> Layout:
         layout,
         material_id=layout.material_id or _first(ID_NAMES, columns),
         formula=layout.formula or _first(FORMULA_NAMES, columns),
-        columnar=not layout.structure and set(COLUMNAR) <= set(columns),
+        columnar=not layout.structure and columnar,
     )
     if found.columnar:
         return found

@@ -88,11 +88,11 @@ class Reader:
         bad = [(b.row, b.material_id, b.reason) for b in chunk.bad]
         if not len(chunk.frame):
             return _part(Crystals.from_list([]), pd.DataFrame(), bad)
+        frame = chunk.frame.rename(columns=str)
         if self._found is None:
-            head = chunk.frame if chunk.table is None else chunk.table.slice(0, 5).to_pandas()
-            self._found = find(self.layout, head, str(self.source.path))
-        layout, frame = self._found, chunk.frame
-        rows = frame.index.to_numpy()
+            where, columnar = str(self.source.path), chunk.table is not None
+            self._found = find(self.layout, frame, where, columnar)
+        layout, rows = self._found, frame.index.to_numpy()
         ids = _ids(frame, layout.material_id)
         if layout.columnar and chunk.table is not None:
             crystals, kept, reasons = _columnar(chunk.table, ids)
@@ -131,8 +131,9 @@ class Reader:
     def _others(self, frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         """Every plain column that is not the id, the formula or the structure."""
         used = {layout.material_id, layout.structure, *COLUMNAR, MATERIAL_ID, FORMULA}
-        plain = [c for c in frame if str(c) not in used and not _nested(frame[c])]
-        return frame[plain].rename(columns=str).rename(columns=self.rename)
+        plain = [str(c) for c in frame if c not in used and not _nested(frame[c])]
+        new = {old: name for old, name in self.rename.items() if name not in plain}
+        return frame[plain].rename(columns=new)
 
 
 def _part(crystals: Crystals, frame: pd.DataFrame, bad: list[Any]) -> Part:

@@ -31,7 +31,7 @@ from offmap.domain.judge import (
     task_row,
 )
 from offmap.domain.matched import control_rows
-from offmap.domain.scoring import Importance, Materials, score_tasks
+from offmap.domain.scoring import Materials, score_tasks
 from offmap.domain.verdicts import Combined
 from offmap.errors import DataError, StudyError
 from offmap.evaluate import cells
@@ -53,7 +53,7 @@ DETECTORS = (
 """Where a material lies: these vote on the verdict."""
 
 SIGNALS = ("label_spread", "neighbour_error", "leaf_occupancy", "model_spread", "difficulty")
-"""What the training labels say of the place: these only help to forecast the error."""
+"""What the training labels say of the place: part of the combined verdict, but without a vote."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +162,10 @@ def _representation(
     """The three tables for each model that the representation can explain."""
     materials, tasks = materials_of(inputs, representation)
     known = predictions(store, inputs, representation, tasks)
-    importance = _importance(store, known[0].model, representation, tasks) if known else None
     scores = []
     with reporter.step(f"Domain of each task ({representation})") as progress:
         progress(0, len(tasks))
-        for one in score_tasks(materials, (*detectors, *SIGNALS), None, importance, jobs):
+        for one in score_tasks(materials, (*detectors, *SIGNALS), jobs=jobs):
             scores.append(one)
             progress(len(scores), len(tasks))
     nothing = Predictions("", {}, np.full(len(inputs), np.nan))
@@ -185,7 +184,7 @@ def _tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     study = inputs.study
     expected = expected_errors(judged, study.seed)
-    combined = {j.scores.task: Combined.mean(j.standings, rate) for j in judged}
+    combined = {j.scores.task: Combined.mean(j.features, rate) for j in judged}
     verdicts = {t: expected.get(t, combined[t]) for t in combined}
     systems = inputs.attributes.frame[CHEMICAL_SYSTEM].to_numpy(dtype=object)
     controls = control_rows(inputs, judged, model)
@@ -256,25 +255,6 @@ def _by_row(store: Store, cell: Cell, index: pd.Index) -> Array:
     values = np.full(len(index), np.nan)
     values[rows] = frame[Y_PRED].to_numpy(np.float64)
     return values
-
-
-def _importance(
-    store: Store, model: str, representation: str, tasks: pd.DataFrame
-) -> Importance | None:
-    """Importance of features as each task's own model stated it when it was trained, if it did."""
-    finished = {
-        (c.criterion, c.held_out): c
-        for c in states(store, cells(store))["done"]
-        if c.model == model and c.representation == representation
-    }
-    keys = list(zip(tasks[CRITERION], tasks[HELD_OUT], strict=True))
-
-    def importance(task: int) -> Array | None:
-        cell = finished.get(keys[task])
-        stated = store.run_facts(cell).get("importance") if cell else None
-        return None if stated is None else np.asarray(stated, dtype=np.float64)
-
-    return importance
 
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:

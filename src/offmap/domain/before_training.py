@@ -14,7 +14,7 @@ from offmap.columns import (
     IN_DISTRIBUTION,
     SPACE_GROUP,
 )
-from offmap.domain.analysis import DETECTORS, materials_of
+from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of
 from offmap.domain.calibration import FALSE_ALARMS
 from offmap.domain.scoring import TaskScores, score_tasks
 from offmap.domain.verdicts import Combined, Standings, task_verdict
@@ -57,11 +57,12 @@ def before_training(
     systems = inputs.attributes.frame[CHEMICAL_SYSTEM].to_numpy(dtype=object)
     rows = []
     with reporter.step("Domain of each task") as progress:
-        for scores in score_tasks(materials, (*DETECTORS, "nearest"), jobs=jobs):
+        for scores in score_tasks(materials, (*DETECTORS, *SIGNALS, "nearest"), jobs=jobs):
             t = scores.task
-            standings = Standings.of(scores, rate).columns(DETECTORS)
+            known = Standings.of(scores, rate)
+            combined = Combined.mean(known.columns((*DETECTORS, *SIGNALS)), rate)
             found = task_verdict(
-                standings, Combined.mean(standings, rate), systems[scores.test],
+                known.columns(DETECTORS), combined, systems[scores.test],
                 study.n_bootstrap, study.confidence, study.seed,
             )  # fmt: skip
             wanted = ("coverage", "coverage_low", "coverage_high", "verdict")

@@ -172,7 +172,9 @@ def head_to_head(
         and ``false_alarms``, the share out of domain in the random folds.
     """
     known = [j for j in judged if j.error is not None and np.isfinite(j.error).all()]
-    names = known[0].standings.names if known else ()
+    if not known:
+        return pd.DataFrame(columns=["detector", CRITERION, "n_tasks"])
+    names = known[0].standings.names
     scored: dict[str, dict[int, tuple[Array, float]]] = {name: {} for name in names}
     for j in known:
         for i, name in enumerate(j.standings.names):
@@ -180,7 +182,7 @@ def head_to_head(
     for name, found in (("combined", combined), ("expected_error", expected)):
         if found:
             scored[name] = {t: (c.score, c.threshold) for t, c in found.items()}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, by_task in scored.items():
         mine = [j for j in known if j.scores.task in by_task]
         is_fold = np.array([criterion[j.scores.task] == IN_DISTRIBUTION for j in mine], dtype=bool)

@@ -8,7 +8,7 @@ training rows of the task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -25,9 +25,6 @@ from offmap.errors import DataError
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-Importance = Callable[[int], Array | None]
-"""Task number -> importance of each feature to that task's own model, None if it is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +100,6 @@ def score_tasks(
     materials: Materials,
     detectors: Sequence[str],
     tasks: Sequence[int] | None = None,
-    importance: Importance | None = None,
     jobs: int = 1,
 ) -> Iterator[TaskScores]:
     """Score the test and calibration rows of every task, in order.
@@ -116,9 +112,6 @@ def score_tasks(
         Names of detectors.
     tasks
         Numbers of tasks; by default all.
-    importance
-        Gives the importance of features to each task's own model; where it gives None, and by
-        default, that of small models fitted on the task's training rows is used.
     jobs
         Tasks at once, as threads: the work is in compiled code that lets go of the interpreter.
     """
@@ -126,7 +119,7 @@ def score_tasks(
     chosen = range(materials.test.shape[1]) if tasks is None else tasks
 
     def work(task: int) -> TaskScores:
-        return score_task(materials, task, detectors, importance, everything)
+        return score_task(materials, task, detectors, everything)
 
     if jobs == 1:
         yield from map(work, chosen)
@@ -141,7 +134,6 @@ def score_task(
     materials: Materials,
     task: int,
     detectors: Sequence[str],
-    importance: Importance | None = None,
     everything: Moments | None = None,
 ) -> TaskScores:
     """Score one task. ``everything`` is the moments of all rows that are not for calibration."""
@@ -154,8 +146,7 @@ def score_task(
     if everything is not None:
         left_out = np.flatnonzero(materials.test[:, task] & ~materials.calibration)
         moments = everything - Moments.of(materials.X[left_out], everything.origin)
-    weights = importance(task) if importance else None
-    train = Reference(X, y, weights, moments, materials.seed)
+    train = Reference(X, y, None, moments, materials.seed)
     queries = materials.X[np.concatenate([test, calibration])]
     n = len(test)
     found = {name: make_detector(name).fit(train).score(queries) for name in detectors}

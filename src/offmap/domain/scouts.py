@@ -77,18 +77,6 @@ class Scouts:
         return mean
 
 
-def model_importance(model: Any) -> Array | None:
-    """The importance that a fitted model states, by gain where it can; None if it states none.
-
-    LightGBM counts splits by default, which favours features that are cut often to no avail.
-    """
-    booster = getattr(model, "booster_", None)
-    if booster is not None:
-        return normalised(booster.feature_importance("gain"))
-    found = getattr(model, "feature_importances_", None)
-    return None if found is None else normalised(found)
-
-
 def normalised(importance: Any) -> Array:
     """Not negative and summing to one; equal where nothing is important."""
     values = np.maximum(np.nan_to_num(np.asarray(importance, dtype=np.float64)), 0.0)

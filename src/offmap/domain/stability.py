@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from offmap.domain.analysis import DETECTORS
+from offmap.domain.analysis import DETECTORS, SIGNALS
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
 from offmap.domain.detectors import Detector, KernelDensity, NearestNeighbours
 from offmap.domain.scoring import Materials, score_task
@@ -20,7 +20,7 @@ _SEEDS, _SUBSETS, _SHARE = 3, 3, 2 / 3
 def stability(
     materials: Materials,
     task: int,
-    detectors: Sequence[str] = DETECTORS,
+    detectors: Sequence[str] = (*DETECTORS, *SIGNALS),
     rate: float = FALSE_ALARMS,
 ) -> pd.DataFrame:
     """Coverage of one task over seeds, bandwidths, numbers of neighbours and feature sets.
@@ -32,7 +32,7 @@ def stability(
     task
         Number of the task.
     detectors
-        Names of the detectors that vote.
+        Names of the detectors and signals that are combined.
     rate
         False-alarm rate.
 

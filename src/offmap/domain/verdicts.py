@@ -71,7 +71,7 @@ class Combined:
 
     @classmethod
     def mean(cls, standings: Standings, rate: float = FALSE_ALARMS) -> Combined:
-        """The mean standing: the verdict where no error model could be learned."""
+        """The mean standing of detectors and signals: the verdict where no error model is known."""
         return cls(standings.test.mean(axis=1), standings.calibration.mean(axis=1), rate)
 
     @property

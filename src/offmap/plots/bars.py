@@ -24,6 +24,7 @@ from offmap.plots.words import (
     number,
     plotly_text,
     short_name,
+    shorten,
     task_key,
     task_name,
 )
@@ -81,6 +82,7 @@ class Bars(Drawn):
         """Horizontal bars: their labels stay readable on a phone."""
         low, high = self.range
         labels = [plotly_text(text) for text in self.frame["label"]]
+        rows = list(range(len(labels)))
         traces = [
             self._trace(self.frame[self.frame["outcome"] == name], outcome)
             for name, outcome in OUTCOMES.items()
@@ -99,7 +101,7 @@ class Bars(Drawn):
                     "mode": "markers",
                     "name": "in distribution",
                     "x": self.frame[self.reference].tolist(),
-                    "y": labels,
+                    "y": rows,
                     "marker": marker,
                     "hoverinfo": "skip",
                 }
@@ -111,18 +113,17 @@ class Bars(Drawn):
                 bargap=0.28,
                 xaxis={"title": {"text": label(self.metric, self.unit)}, "range": [low, high]},
                 yaxis={
-                    "type": "category",
-                    "categoryorder": "array",
-                    "categoryarray": labels,
+                    "tickvals": rows,
+                    "ticktext": labels,
                     "range": [len(labels) - 0.4, -0.6],
-                    "dtick": 1,
+                    "zeroline": False,
                     "showgrid": False,
                 },
                 shapes=[line("x", at, dash) for at, dash in self._lines()],
                 annotations=[
                     {
                         "x": place,
-                        "y": plotly_text(self.frame["label"].iat[row]),
+                        "y": row,
                         "text": text,
                         "showarrow": False,
                         "xanchor": side,
@@ -141,7 +142,7 @@ class Bars(Drawn):
             "orientation": "h",
             "name": outcome.label,
             "x": part[self.metric].tolist(),
-            "y": [plotly_text(text) for text in part["label"]],
+            "y": part.index.tolist(),
             "error_x": self._whiskers(part),
             "marker": {
                 "color": outcome.colour,
@@ -274,7 +275,7 @@ def criterion_bars(
     frame = found[[c for c in wanted if c in found]].reset_index(drop=True)
     if metric not in frame:
         frame[metric] = math.nan
-    frame["label"] = [short_name(criterion, h) for h in frame[HELD_OUT]]
+    frame["label"] = [shorten(short_name(criterion, h)) for h in frame[HELD_OUT]]
     frame["task"] = [task_key(criterion, h) for h in frame[HELD_OUT]]
     name = criterion_name(criterion)
     return Bars(

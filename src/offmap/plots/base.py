@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,9 @@ class Drawn(Figure):
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure as Canvas
 
-        with matplotlib.rc_context(MATPLOTLIB):
+        with matplotlib.rc_context(MATPLOTLIB), warnings.catch_warnings():
+            # Text stays text in the file: whoever opens it has fonts that matplotlib has not.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             # Margins are given: finding them by trial would lay everything out twice.
             (width, height), (left, right, bottom, top) = self.size, self.margins
             canvas = Canvas(figsize=(width, height))

@@ -70,7 +70,7 @@ def draw_tasks(axes: Any, tasks: pd.DataFrame) -> None:
 
 def label_width(labels: Iterable[str]) -> float:
     """About how wide the longest of some labels is, inches."""
-    return 0.25 + 0.075 * max((len(text) for text in labels), default=0)
+    return 0.25 + 0.075 * min(max((len(text) for text in labels), default=0), 32)
 
 
 def legend_below(axes: Any) -> None:

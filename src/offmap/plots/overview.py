@@ -33,6 +33,7 @@ from offmap.plots.words import (
     number,
     plotly_text,
     short_name,
+    shorten,
     task_key,
     task_name,
 )
@@ -65,7 +66,7 @@ class Overview(Drawn):
 
     def plotly(self) -> dict[str, Any]:
         """One trace per outcome, the worst tasks named."""
-        names = [plotly_text(criterion_name(c)) for c in self.bands]
+        names = [plotly_text(shorten(criterion_name(c))) for c in self.bands]
         ticks = log_ticks(self.frame["x"])
         return {
             "data": task_traces(self.frame, _hover),
@@ -90,7 +91,7 @@ class Overview(Drawn):
             draw_line(axes, "x", at, dash)
         axes.set(xscale="log", xlabel=label(_METRIC), title=self.title)
         axes.set(ylim=(max(len(self.bands), 1) - 0.4, -0.7))
-        axes.set_yticks(range(len(self.bands)), [criterion_name(c) for c in self.bands])
+        axes.set_yticks(range(len(self.bands)), [shorten(criterion_name(c)) for c in self.bands])
         draw_log_axis(axes.xaxis, log_ticks(self.frame["x"]))
         axes.grid(visible=False, axis="y")
         draw_tasks(axes, self.frame)
@@ -116,7 +117,9 @@ def overview(scores: pd.DataFrame, unit: str = "", series: str = "") -> Overview
     worst = frame[frame["outcome"] == FAILS].nlargest(_NAMED, _METRIC).index
     frame["x"], frame["y"] = frame[_METRIC].astype(float), _spread(frame)
     frame["task"] = [task_key(*key) for key in keys]
-    frame["named"] = [short_name(*key) if i in worst else "" for i, key in enumerate(keys)]
+    frame["named"] = [
+        shorten(short_name(*key), 20) if i in worst else "" for i, key in enumerate(keys)
+    ]
     return Overview(
         name="overview",
         title="Every task against its in-distribution reference",

@@ -38,6 +38,7 @@ from offmap.plots.words import (
     percent,
     plotly_text,
     short_name,
+    shorten,
     task_key,
     task_name,
 )
@@ -183,7 +184,7 @@ def coverages(
     found, series = task_scores(scores, verdicts).pipe(of_series, series)
     found = in_order(found.dropna(subset=["coverage", "mae_ratio"]))
     found = found.assign(x=found["coverage"], y=found["mae_ratio"])
-    rank = found["x"].corr(found["y"], method="spearman") if len(found) > 2 else float("nan")
+    rank = _rank_correlation(found["x"], found["y"])
     fails = int((found["outcome"] == FAILS).sum())
     return TaskScatter(
         name="coverages",
@@ -225,7 +226,7 @@ def model_against_model(
     both = both[both[metric].gt(0) & both[f"{metric}_y"].gt(0)]
     both = in_order(both.assign(x=both[metric], y=both[f"{metric}_y"]))
     fail_x, fail_y = both["outcome"] == FAILS, both["outcome_y"] == FAILS
-    rank = both["x"].corr(both["y"], method="spearman") if len(both) > 2 else float("nan")
+    rank = _rank_correlation(both["x"], both["y"])
     return TaskScatter(
         name=f"models-{metric}-{x}-{y}",
         title=f"{y} against {x}",
@@ -242,6 +243,12 @@ def model_against_model(
     )
 
 
+def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
+    """Spearman's correlation; NaN where it is undefined."""
+    x, y = x.rank(), y.rank()
+    return float(x.corr(y)) if x.nunique() > 1 and y.nunique() > 1 else float("nan")
+
+
 def _points(found: pd.DataFrame, badness: pd.Series) -> pd.DataFrame:
     """The points, with names on the worst of those that fail."""
     frame = found[[CRITERION, HELD_OUT, "x", "y", "outcome"]].reset_index(drop=True)
@@ -249,5 +256,7 @@ def _points(found: pd.DataFrame, badness: pd.Series) -> pd.DataFrame:
     worst = badness.reset_index(drop=True)[fails].nlargest(_NAMED).index
     keys = list(zip(frame[CRITERION], frame[HELD_OUT], strict=True))
     frame["task"] = [task_key(*key) for key in keys]
-    frame["named"] = [short_name(*key) if i in worst else "" for i, key in enumerate(keys)]
+    frame["named"] = [
+        shorten(short_name(*key), 20) if i in worst else "" for i, key in enumerate(keys)
+    ]
     return frame

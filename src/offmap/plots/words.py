@@ -135,6 +135,11 @@ def criterion_name(criterion: str, plural: bool = False) -> str:
     return name + "s" if plural and not name.startswith("Number") else name
 
 
+def shorten(text: str, most: int = 32) -> str:
+    """A name cut to what an axis has room for."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def task_key(criterion: str, held_out: str) -> str:
     """How a task is addressed, such as ``"element/F"``."""
     return f"{criterion}/{held_out}"

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from offmap.columns import CELL_KEYS, METRICS, N_TEST
+from offmap.errors import StudyError
 from offmap.plots.outcomes import in_distribution_scores, of_series, task_scores
 from offmap.store import Cell, State, Store, states
 from offmap.study import Study
@@ -111,7 +112,13 @@ class Tables:
         """Cells that are done, failed and missing."""
         from offmap.evaluate import cells
 
-        return states(self.store, cells(self.store) if self.tasks is not None else [])
+        try:
+            return states(self.store, cells(self.store) if self.tasks is not None else [])
+        except KeyError as error:
+            raise StudyError(
+                f"{self.store.study_file} does not say {error} under [provenance]: it is of another"
+                " version; run the study again, which keeps what is done"
+            ) from error
 
     @cached_property
     def unscored(self) -> int:

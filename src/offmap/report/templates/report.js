@@ -293,6 +293,7 @@ async function start() {
   figures = JSON.parse(await unpack("packed-figures"));
   watch($("main"));
   await startTable();
+  performance.mark("offmap-table");
   for (const line of (await packed).split("\n")) {
     const tab = line.indexOf("\t");
     if (tab > 0) details.set(JSON.parse(line.slice(0, tab)), line.slice(tab + 1));
