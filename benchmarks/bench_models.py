@@ -12,15 +12,14 @@ column of ``--exclude`` is true are dropped.
 
 Processor seconds are those of all threads: unlike wall time they can be compared on a machine that
 does other work too, with one thread (several wait for each other, and that counts). Peak memory is
-what the process held at most, less what it had held before the fit. ``--steps`` shows what each of the settings of ``lgbm`` is good
-for, beginning with LightGBM as it comes.
+what the process held at most, less what it had held before the fit. ``--steps`` shows what each of
+the settings of ``lgbm`` is good for, beginning with LightGBM as it comes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -231,8 +230,12 @@ def plain(text: str) -> Any:
 
 
 def peak_mb() -> float:
-    """Most memory that this process ever held (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Most memory that this process ever held; NaN where the system does not say (not Linux)."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float("nan")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

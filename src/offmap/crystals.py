@@ -225,7 +225,7 @@ class Crystals:
     # -- Arrow -------------------------------------------------------------------------------
 
     def to_arrow(self) -> pa.Table:
-        """Columns ``material_id``, ``lattice`` (9), ``numbers`` and ``frac_coords`` (3 per site)."""
+        """Columns ``material_id``, ``lattice`` (9), ``numbers``, ``frac_coords`` (3 per site)."""
         import pyarrow as pa
 
         def ragged(values: NDArray[Any], per_site: int) -> pa.Array:

@@ -1,0 +1,1 @@
+"""Models: trees, baselines, and anything that scikit-learn would take."""

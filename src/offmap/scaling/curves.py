@@ -1,8 +1,6 @@
-"""Error against training size and against training time, on both tests of each cell."""
+"""Error against training size, on both tests of each cell."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -36,7 +34,6 @@ def curve(
     ----------
     predictions
         Of the cells of the size curves: the held-out group and the in-distribution test of each.
-        A column ``rounds`` makes curves over training time.
     members
         The test side of each task: ``criterion``, ``held_out``, ``material_id``.
     domain
@@ -46,15 +43,14 @@ def curve(
     Returns
     -------
     DataFrame
-        Keys of the cell (and ``rounds``), ``test``, ``n_test``, ``mae``, ``rmse``, ``r2``, ``bias``.
+        Keys of the cell, ``test``, ``n_test``, ``mae``, ``rmse``, ``r2``, ``bias``.
     """
     rows = []
-    keys = [*CELL_KEYS, *(["rounds"] if "rounds" in predictions else [])]
     task_of = members.groupby([CRITERION, HELD_OUT], observed=True)[MATERIAL_ID]
     groups = {key: set(ids) for key, ids in task_of}
     outs = _out_of_domain(domain)
-    for key, part in predictions.groupby(keys, observed=True, sort=False):
-        named = dict(zip(keys, key, strict=True))
+    for key, part in predictions.groupby([*CELL_KEYS], observed=True, sort=False):
+        named = dict(zip(CELL_KEYS, key, strict=True))
         task = (named[CRITERION], named[HELD_OUT])
         ids = part[MATERIAL_ID]
         held_out = ids.isin(groups[task]).to_numpy()
@@ -67,20 +63,16 @@ def curve(
             if chosen.any():
                 found = scores(y_true[chosen], y_pred[chosen])
                 rows.append(named | {TEST: name} | {s: found[s] for s in _SCORES})
-    return pd.DataFrame(rows, columns=None if rows else [*keys, TEST, *_SCORES])
+    return pd.DataFrame(rows, columns=None if rows else [*CELL_KEYS, TEST, *_SCORES])
 
 
-def laws(
-    curves: pd.DataFrame, over: str = N_TRAIN, confidence: float = 0.95, n_bootstrap: int = 200
-) -> pd.DataFrame:
+def laws(curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200) -> pd.DataFrame:
     """Fit a law to each curve and say what the two tests of a task say together.
 
     Parameters
     ----------
     curves
         What :func:`curve` gave.
-    over
-        ``"n_train"`` or ``"rounds"``.
     confidence, n_bootstrap
         Of the intervals.
 
@@ -97,11 +89,11 @@ def laws(
         found: dict[str, Forecast] = {}
         for name, one in part.groupby(TEST, sort=False):
             try:
-                found[str(name)] = _forecast(one, over, confidence, n_bootstrap)
+                found[str(name)] = _forecast(one, confidence, n_bootstrap)
             except OffmapError:
                 continue
         for name, one_found in found.items():
-            row = dict(zip(task, key, strict=True)) | {TEST: name, "over": over}
+            row = dict(zip(task, key, strict=True)) | {TEST: name}
             row |= _columns(one_found)
             if name != INSIDE and INSIDE in found:
                 row["verdict"] = verdict(found[INSIDE], one_found)
@@ -109,8 +101,8 @@ def laws(
     return pd.DataFrame(rows)
 
 
-def _forecast(one: pd.DataFrame, over: str, confidence: float, n_bootstrap: int) -> Forecast:
-    wide = one.pivot_table(index="seed", columns=over, values="mae")
+def _forecast(one: pd.DataFrame, confidence: float, n_bootstrap: int) -> Forecast:
+    wide = one.pivot_table(index="seed", columns=N_TRAIN, values="mae")
     sizes = wide.columns.to_numpy(dtype=np.float64)
     return forecast(sizes, wide.to_numpy(dtype=np.float64), confidence, n_bootstrap)
 
@@ -126,7 +118,8 @@ def _columns(found: Forecast) -> dict[str, object]:
 def _out_of_domain(domain: pd.DataFrame | None) -> dict[tuple[str, str], set[str]]:
     if domain is None:
         return {}
-    parts: Iterable[tuple[tuple[str, str], pd.DataFrame]] = domain.groupby(
-        [CRITERION, HELD_OUT], observed=True
-    )
-    return {key: set(part.loc[part["out_of_domain"], MATERIAL_ID]) for key, part in parts}
+    out = domain[domain["out_of_domain"].to_numpy(bool)]
+    return {
+        (str(key[0]), str(key[1])): set(part[MATERIAL_ID])
+        for key, part in out.groupby([CRITERION, HELD_OUT], observed=False)
+    }

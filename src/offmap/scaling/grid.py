@@ -1,8 +1,8 @@
 """Which cells a size curve needs: sizes, seeds, and the split that every one of them shares.
 
-As in Li et al., Commun. Mater. 6, 9 (2025), the materials outside the held-out group are split 80/20
-into a pool to train on and an in-distribution test; models are trained on fractions of the pool and
-tested on the in-distribution test and on the group.
+As in Li et al., Commun. Mater. 6, 9 (2025), the materials outside the held-out group are split
+80/20 into a pool to train on and an in-distribution test; models are trained on fractions of the
+pool and tested on the in-distribution test and on the group.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIN_TRAIN = 20
 
 
 def sizes(n_outside: int) -> list[tuple[int, int]]:
-    """Training sizes and how many seeds each gets, for ``n_outside`` materials outside the group."""
+    """Training sizes, and how many seeds each gets; ``n_outside`` lie outside the group."""
     pool = int(n_outside * POOL_SHARE)
     found = {}
     for fraction in FRACTIONS:

@@ -1,4 +1,4 @@
-"""The scaling stage of a study: train the size curves, read the time curves, fit their laws."""
+"""The scaling stage of a study: train the size curves, fit their laws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from offmap.columns import N_TRAIN
 from offmap.engines import Outcome
 from offmap.errors import StudyError
 from offmap.evaluate import evaluate
@@ -74,7 +73,7 @@ def scaling(
     with reporter.step("Fit scaling laws") as progress:
         progress(0, 1)
         curves = curve(store.read_predictions(done), members, domain)
-        found = laws(curves, N_TRAIN, study.confidence, study.n_bootstrap)
+        found = laws(curves, study.confidence, study.n_bootstrap)
         progress(1, 1)
     store.write_table("scaling", curves, csv=True)
     store.write_table("scaling_laws", found, csv=True)

@@ -2,13 +2,13 @@
 
 With ``n`` the number of training materials (or rounds, or epochs) and ``e`` the error:
 
-========== ==================================== =====================================================
+========== ==================================== ======================================
 flat       ``e = a``                            more does not help
 power      ``e = a n^-b``, b > 0                Hestness et al., arXiv 1712.00409
 floor      ``e = a n^-b + c``                   Rosenfeld et al., arXiv 1909.12673
-broken     ``e = a n^-b (1 + n/m)^(b - d)``     one break, after Caballero et al., arXiv 2210.14891
+broken     ``e = a n^-b (1 + n/m)^(b - d)``     after Caballero et al., arXiv 2210.14891
 rising     ``e = a n^b``, b > 0                 more makes it worse
-========== ==================================== =====================================================
+========== ==================================== ======================================
 
 Fits minimise weighted squared errors of ``log e``; the law is chosen by AICc (Hurvich & Tsai,
 Biometrika 76, 297, 1989).
@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offmap.errors import OffmapError
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 # A curve whose logarithm is known to better than this is not trusted more than this.
 _SMALLEST_SPREAD = 0.01
@@ -56,19 +57,19 @@ def _flat(p: Array, x: Array) -> Array:
 
 
 def _power(p: Array, x: Array) -> Array:
-    return p[0] - p[1] * x
+    return np.asarray(p[0] - p[1] * x)
 
 
 def _rising(p: Array, x: Array) -> Array:
-    return p[0] + p[1] * x
+    return np.asarray(p[0] + p[1] * x)
 
 
 def _floor(p: Array, x: Array) -> Array:
-    return np.logaddexp(p[0] - p[1] * x, p[2])
+    return np.asarray(np.logaddexp(p[0] - p[1] * x, p[2]))
 
 
 def _broken(p: Array, x: Array) -> Array:
-    return p[0] - p[1] * x + (p[1] - p[2]) * np.logaddexp(0.0, x - p[3])
+    return np.asarray(p[0] - p[1] * x + (p[1] - p[2]) * np.logaddexp(0.0, x - p[3]))
 
 
 LAWS: tuple[Law, ...] = (
@@ -138,11 +139,11 @@ def fit_law(n: Array, error: Array, spread: Array | None = None) -> Fit:
     Parameters
     ----------
     n
-        Sizes, shape (n_points,), positive.
+        Size of each point, shape (n_points,), positive; sizes may repeat.
     error
-        Error at each size, positive.
+        Error of each point, positive.
     spread
-        Standard error of ``log(error)`` at each size; equal weights if not given.
+        Standard deviation of ``log(error)`` of each point; equal weights if not given.
 
     Raises
     ------
@@ -171,7 +172,8 @@ def all_fits(
     fits = []
     for law in LAWS:
         k = len(law.low) + 1  # the variance is a parameter too
-        if (near and law.name not in known) or (len(x) < k + 2 and law.name != "flat"):
+        enough = len(x) >= k + 2 and len(np.unique(x)) > len(law.low)
+        if (near and law.name not in known) or not (enough or law.name == "flat"):
             continue
         starts = known.get(law.name) or law.starts(x, y)
         parameters, cost = _solve(law, x, y, w, starts)
@@ -202,9 +204,13 @@ def _solve(
         return p.tolist(), float(0.5 * ((w * (law.log_error(p, x) - y)) ** 2).sum())
     from scipy.optimize import least_squares
 
+    def residual(p: Array) -> Array:
+        weighted: Array = w * (law.log_error(p, x) - y)
+        return weighted
+
     found = [
         least_squares(
-            lambda p: w * (law.log_error(p, x) - y),
+            residual,
             np.clip(start, low + 1e-9, high - 1e-9),
             bounds=(low, high),
             max_nfev=60,
@@ -217,7 +223,7 @@ def _solve(
 
 def _aicc(cost: float, points: int, k: int) -> float:
     variance = max(2 * cost / points, 1e-6)  # curves are not known to better than 0.1 %
-    return points * np.log(variance) + 2 * k + 2 * k * (k + 1) / max(points - k - 1, 0.5)
+    return points * float(np.log(variance)) + 2 * k + 2 * k * (k + 1) / max(points - k - 1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -257,13 +263,12 @@ def forecast(
         leaves plausible; extrapolations also carry the residual scatter.
     """
     errors = np.atleast_2d(np.asarray(errors, dtype=np.float64))
-    mean = np.nanmean(errors, axis=0)
     spread = _spread(errors)
-    fits = all_fits(n, mean, spread)
+    fits = all_fits(*_points(n, errors, spread))
     fit = _best(fits)
     plausible = [f for f in fits if f.aicc < fit.aicc + _PLAUSIBLE]
     rng = np.random.default_rng(seed)
-    scatter = _scatter(fit, n, mean)
+    scatter = _scatter(fit, n, np.nanmean(errors, axis=0))
     sizes = np.array([2 * n.max(), 10 * n.max()])
     draws = np.array(
         [_resampled(n, errors, spread, plausible, scatter, sizes, rng) for _ in range(n_bootstrap)]
@@ -278,16 +283,21 @@ def forecast(
     return Forecast(fit, exponent, double, tenfold)
 
 
+def _points(n: Array, errors: Array, spread: Array) -> tuple[Array, Array, Array]:
+    """Every replicate as a point: its size, error, and the spread at that size."""
+    known = np.isfinite(errors)
+    rows = [np.broadcast_to(values, errors.shape)[known] for values in (n, errors, spread)]
+    return rows[0], rows[1], rows[2]
+
+
 def _spread(errors: Array) -> Array:
-    """Standard error of the mean log error at each size; one value where there is one replicate."""
-    counts = np.isfinite(errors).sum(axis=0)
-    logs = np.log(errors)
-    several = counts > 1
+    """Standard deviation of log error at each size; the typical one where it is not known."""
+    several = np.isfinite(errors).sum(axis=0) > 1
     spread = np.full(errors.shape[1], np.nan)
     if several.any():
-        spread[several] = np.nanstd(logs[:, several], axis=0, ddof=1) / np.sqrt(counts[several])
+        spread[several] = np.nanstd(np.log(errors[:, several]), axis=0, ddof=1)
     typical = np.nanmedian(spread) if several.any() else _SMALLEST_SPREAD
-    return np.maximum(np.where(np.isfinite(spread), spread, typical), _SMALLEST_SPREAD)
+    return np.asarray(np.maximum(np.where(np.isfinite(spread), spread, typical), _SMALLEST_SPREAD))
 
 
 def _scatter(fit: Fit, n: Array, mean: Array) -> float:
@@ -306,19 +316,20 @@ def _resampled(
     sizes: Array,
     rng: np.random.Generator,
 ) -> tuple[float, float, float]:
-    draw = np.empty(len(n))
+    draw = np.full_like(errors, np.nan)
     for j in range(len(n)):
-        known = errors[np.isfinite(errors[:, j]), j]
-        draw[j] = np.log(rng.choice(known, len(known))).mean()
-    noise = np.maximum(scatter, np.where(np.isfinite(errors).sum(axis=0) > 1, 0.0, spread))
-    curve = np.exp(draw + noise * rng.normal(size=len(n)))
-    fit = _best(all_fits(n, curve, spread, near=plausible))
+        known = np.flatnonzero(np.isfinite(errors[:, j]))
+        draw[known, j] = errors[rng.choice(known, len(known)), j]
+        # One replicate cannot be resampled: the typical spread stands in.
+        alone = spread[j] if len(known) == 1 else 0.0
+        draw[known, j] *= np.exp(max(scatter, alone) * rng.normal())
+    fit = _best(all_fits(*_points(n, draw, spread), near=plausible))
     ahead = np.log(fit.predict(sizes)) + scatter * rng.normal(size=2)
     return fit.exponent, float(np.exp(ahead[0])), float(np.exp(ahead[1]))
 
 
 def verdict(inside: Forecast, outside: Forecast) -> str:
-    """What two curves say, in words: will more of the same data help out of distribution?"""
+    """Say in words whether more of the same data will help out of distribution."""
     low, high = outside.exponent[1:]
     said = (
         f"in distribution {_interval(inside.exponent)}, out of distribution"
