@@ -2,12 +2,12 @@
 
     python benchmarks/bench_models.py --data mp2018.parquet --features features.parquet
     python benchmarks/bench_models.py ... --models lgbm xgb "lgbm?num_leaves=127&max_bin=255"
-    python benchmarks/bench_models.py ... --models lgbm xgb --leave-out element=F space_group=225
+    python benchmarks/bench_models.py ... --models lgbm xgb --splits element=F space_group=225
     python benchmarks/bench_models.py ... --steps
 
 ``--data`` holds ``material_id``, ``formula`` and the target, one row each; ``--features`` holds
-``material_id`` and the features. A random tenth, or the rows where ``--test-column`` is "test", is
-predicted; ``--leave-out`` holds out groups besides and trains once more for each. Rows where a
+``material_id`` and the features. ``--splits`` names what is held out, one training each: ``random``
+(a tenth, or the rows where ``--test-column`` is "test") or a group of a criterion. Rows where a
 column of ``--exclude`` is true are dropped.
 
 Processor seconds are those of all threads: unlike wall time they can be compared on a machine that
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the held-out tenth and of --rows")
     parser.add_argument("--test-column", default="", help='text column; "test" is held out')
     parser.add_argument("--exclude", nargs="*", default=[], help="boolean columns")
-    parser.add_argument("--leave-out", nargs="*", default=[], metavar="CRITERION=VALUE")
+    parser.add_argument("--splits", nargs="+", default=["random"], metavar="CRITERION=VALUE")
     parser.add_argument("--space-group", default="space_group", help="column of space groups")
     parser.add_argument("--json", type=Path, help="also write the rows here, one per line")
     given = parser.parse_args()
@@ -155,14 +155,15 @@ def read(given: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, np.ndarra
 
 def splits(frame: pd.DataFrame, given: argparse.Namespace) -> dict[str, np.ndarray]:
     """Test mask of each split, by name."""
-    if given.test_column:
-        found = {"in distribution": (frame[given.test_column] == "test").to_numpy()}
-    else:
-        rng = np.random.default_rng(given.seed)
-        found = {"in distribution": rng.random(len(frame)) < 0.1}
-    for text in given.leave_out:
+    found = {}
+    for text in given.splits:
         criterion, _, value = text.partition("=")
-        found[text] = held_out(frame, criterion, value, given.space_group)
+        if value:
+            found[text] = held_out(frame, criterion, value, given.space_group)
+        elif given.test_column:
+            found[text] = (frame[given.test_column] == "test").to_numpy()
+        else:
+            found[text] = np.random.default_rng(given.seed).random(len(frame)) < 0.1
     return found
 
 

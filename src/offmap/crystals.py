@@ -195,7 +195,7 @@ class Crystals:
         return flat.reshape(len(self), N_ELEMENTS).astype(np.int32)
 
     @cached_property
-    def formula(self) -> NDArray[np.object_]:
+    def formula(self) -> NDArray[Any]:
         """Reduced formula of each crystal, shape (n,)."""
         counts = self.counts[:, FORMULA_ORDER]
         rows, columns = np.nonzero(counts)

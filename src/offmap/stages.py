@@ -23,9 +23,7 @@ from offmap.scores import POOLED, score_predictions
 from offmap.store import Store, states
 from offmap.study import Study
 
-_VERSIONS_OF = (
-    "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu moyopy".split()
-)
+_VERSIONS_OF = "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu moyopy".split()
 
 
 @dataclass(frozen=True)

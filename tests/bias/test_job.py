@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from offmap.bias import Bias, Plan, bias, shifted
+from offmap.bias.descriptors import describe
+from offmap.bias.job import _check_retrainable
 from offmap.columns import CELL_KEYS
 from offmap.errors import SettingsError, StudyError, UnknownNameError
-from offmap.evaluate import evaluate
+from offmap.evaluate import cells, evaluate
 from offmap.inputs import Inputs, prepare
 from offmap.stages import create
-from offmap.store import Store
+from offmap.store import Cell, Store, states
 from offmap.study import Study
 
 SETTINGS = {"lgbm": {"n_estimators": 60, "num_leaves": 15, "learning_rate": 0.1}}
@@ -114,8 +116,6 @@ def test_what_is_there_is_kept_and_not_done_again(
 
 
 def test_new_predictions_are_analysed_anew(found: Bias, store: Store, inputs: Inputs) -> None:
-    from offmap.evaluate import cells
-
     cell = next(c for c in cells(store) if c.held_out == "F")
     shutil.rmtree(store.cell_folder(cell))
     evaluate(store, inputs)
@@ -187,3 +187,30 @@ def test_a_failing_task_is_named_and_the_others_go_on(
     ]
     tasks = done.tasks.set_index("held_out")
     assert np.isfinite(tasks.loc["O", "bias_composition"])
+
+
+def test_the_model_itself_can_be_retrained(store: Store, inputs: Inputs) -> None:
+    plan = Plan(sizes=(5,), n_draws=1, n_retrained=1, own_model=True)
+    own = bias(store, inputs, ["element/Te"], rescue=True, checks=False, plan=plan).rescue
+    row = own[(own["held_out"] == "Te") & (own["remedy"] == "retrain")].iloc[0]
+    untouched = own[(own["held_out"] == "Te") & (own["remedy"] == "none")].iloc[0]
+    assert row["n_labelled"] == untouched["n_labelled"] == 0
+    assert row["mae"] == pytest.approx(untouched["mae"], abs=1e-9)  # as it was trained before
+
+    other = replace(inputs, features={})  # then the model was given what is not there
+    chosen = [replace(c, representation="graph") for c in _done(store)]
+    with pytest.raises(SettingsError, match="cannot be retrained"):
+        _check_retrainable(chosen, describe(other))
+
+
+def test_without_folds_it_says_so(store: Store, inputs: Inputs) -> None:
+    for cell in _done(store):
+        if cell.criterion == "in_distribution":
+            shutil.rmtree(store.cell_folder(cell))
+    failed = bias(store, inputs, ["element/Te"], checks=False).failed
+    assert [o.cell.held_out for o in failed] == ["Te"]
+    assert "random folds of its model are missing" in failed[0].error
+
+
+def _done(store: Store) -> list[Cell]:
+    return states(store, cells(store))["done"]

@@ -13,7 +13,7 @@ from offmap.bias.descriptors import COMPOSITION, PARTS, STRUCTURE
 from offmap.bias.residual_model import by_part, contributions, fast_trees
 
 # What keeps the checks cheap beside the decomposition itself; all are random samples.
-_NULL_TRAIN, _NULL_TEST = 2000, 500
+_NULL_TRAIN, _NULL_TEST = 2000, 300
 _EXPLAINED = 500
 _ABLATION_TRAIN = 20_000
 
@@ -53,7 +53,7 @@ def permutation_null(case: Case, settings: Settings, row: dict[str, Any]) -> dic
     """The same decomposition of residuals that are shuffled over train and test.
 
     Shuffling cuts every tie between residual and material, so what is then found is what the
-    procedure finds in nothing. It is done on at most 2,000 training and 500 test materials, whose
+    procedure finds in nothing. It is done on at most 2,000 training and 300 test materials, whose
     means scatter more than those of all: the null is wider than it need be, not narrower.
 
     Returns

@@ -139,12 +139,15 @@ def bias(
     tell = partial(verdict, unit=inputs.dataset.unit(inputs.target))
     tables = Tables(store, _signed(inputs, predictions, reporter), digests, tell)
     described = describe(inputs, jobs, reporter)
+    rests_on = {} if faithful else digests
     if faithful:
         chosen = as_study_cells(chosen, described.representation)
     elif rescue and plan.own_model:
         _check_retrainable(chosen, described)
     made_with = as_text(asdict(settings) | {"descriptors": described.representation})
-    todo = [c for c in chosen if not tables.has(c, settings.method, made_with, digests.get(c, "-"))]
+    todo = [
+        c for c in chosen if not tables.has(c, settings.method, made_with, rests_on.get(c, "-"))
+    ]
     tried = as_text(asdict(plan) | {"made_with": made_with})
     to_rescue = [c for c in chosen if rescue and not tables.has_rescue(c, tried)]
     failed: list[Outcome] = []
@@ -154,7 +157,7 @@ def bias(
         each = partial(_each, jobs=jobs, reporter=reporter, tables=tables, failed=failed)
         for cell in each("Decompose errors", decompose_cell, todo, work):
             row = json.loads(work.result(cell, "json").read_text())
-            row |= {"settings": made_with, "digest": digests.get(cell, "-")}
+            row |= {"settings": made_with, "digest": rests_on.get(cell, "-")}
             materials = pd.read_parquet(work.result(cell, "parquet"))
             tables.add(cell, settings.method, row, materials)
         for cell in each("Try remedies", rescue_cell, to_rescue, work):

@@ -115,6 +115,8 @@ def domain(
         raise DataError("a domain needs features: add a representation to the study")
     for name in detectors or ():
         registry.check("detector", name)
+    if not 0 < rate < 0.5:
+        raise DataError(f"a false-alarm rate lies between 0 and 0.5, not at {rate:g}")
     chosen = tuple(dict.fromkeys(detectors or DETECTORS))
     parts = [
         part

@@ -26,17 +26,18 @@ def size_for(n_rows: int, n_features: int) -> dict[str, int | float]:
     Returns
     -------
     dict
-        ``n_estimators`` (100 to 2000), ``num_leaves`` (15 to 255) and ``colsample_bytree`` (a tree
-        sees about 32 features).
+        ``n_estimators`` (200 to 2000), ``num_leaves`` (24 to 255), ``min_child_samples`` (10, less
+        below 200 rows) and ``colsample_bytree`` (a tree sees about 32 features).
 
     Examples
     --------
     >>> size_for(10_000, 273)
-    {'n_estimators': 409, 'num_leaves': 62, 'colsample_bytree': 0.1172}
+    {'n_estimators': 409, 'num_leaves': 62, 'min_child_samples': 10, 'colsample_bytree': 0.1172}
     """
     return {
-        "n_estimators": int(np.clip(19 * n_rows ** (1 / 3), 100, 2000)),
-        "num_leaves": int(np.clip(n_rows // 160, 15, 255)),
+        "n_estimators": int(np.clip(19 * n_rows ** (1 / 3), 200, 2000)),
+        "num_leaves": int(np.clip(n_rows // 160, 24, 255)),
+        "min_child_samples": int(np.clip(n_rows // 20, 1, 10)),
         "colsample_bytree": min(1.0, round(_FEATURES_PER_TREE / max(n_features, 1), 4)),
     }
 
@@ -46,8 +47,8 @@ def rising_steps(n_rounds: int, last: float, rise: float) -> list[float]:
 
     Examples
     --------
-    >>> [round(step, 3) for step in rising_steps(5, last=0.3, rise=15)]
-    [0.02, 0.038, 0.09, 0.178, 0.3]
+    >>> [round(step, 3) for step in rising_steps(5, last=0.4, rise=20)]
+    [0.02, 0.044, 0.115, 0.234, 0.4]
     """
     first = last / rise
     steps: list[float] = (first + (last - first) * np.linspace(0, 1, n_rounds) ** 2).tolist()
@@ -63,12 +64,12 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
 
     Parameters
     ----------
-    n_estimators, num_leaves, colsample_bytree
-        Number of trees, leaves of each, and share of the features that a tree sees; ``None``: from
-        the shape of the training features.
+    n_estimators, num_leaves, min_child_samples, colsample_bytree
+        Number of trees, leaves of each, least materials in a leaf, and share of the features that a
+        tree sees; ``None``: from the shape of the training features.
     learning_rate, learning_rate_rise
         Step of the last round, and how many times it is that of the first (1: a constant step).
-    max_depth, min_child_samples, reg_alpha, reg_lambda
+    max_depth, reg_alpha, reg_lambda
         Limits on each tree.
     max_bin, subsample_for_bin
         Values told apart in each feature, and the training rows from which their limits are found.
@@ -87,13 +88,13 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
         *,
         n_estimators: int | None = None,
         num_leaves: int | None = None,
+        min_child_samples: int | None = None,
         colsample_bytree: float | None = None,
-        learning_rate: float = 0.3,
-        learning_rate_rise: float = 15.0,
+        learning_rate: float = 0.4,
+        learning_rate_rise: float = 20.0,
         max_depth: int = 10,
-        min_child_samples: int = 5,
         reg_alpha: float = 0.0,
-        reg_lambda: float = 2.0,
+        reg_lambda: float = 3.0,
         max_bin: int = 31,
         subsample_for_bin: int = 10_000,
         enable_bundle: bool = False,
@@ -105,10 +106,10 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
         super().__init__(
             n_estimators=n_estimators,
             num_leaves=num_leaves,
+            min_child_samples=min_child_samples,
             colsample_bytree=colsample_bytree,
             learning_rate=learning_rate,
             max_depth=max_depth,
-            min_child_samples=min_child_samples,
             reg_alpha=reg_alpha,
             reg_lambda=reg_lambda,
             max_bin=max_bin,
