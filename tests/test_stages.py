@@ -154,7 +154,7 @@ def test_a_killed_run_goes_on(study: Study, finished: offmap.Run, tmp_path: Path
     script = tmp_path / "go.py"
     script.write_text(code)
     process = subprocess.Popen([sys.executable, str(script), settings, str(folder)])
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(list(folder.glob("runs/**/_run.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)

@@ -28,7 +28,7 @@ from offmap.engines import Local, Outcome
 from offmap.inputs import CRYSTALS, Inputs, representations_of, save_arrays
 from offmap.models.base import make_model
 from offmap.progress import Reporter, Silent
-from offmap.store import Cell, Store, states
+from offmap.store import Cell, Store, slug, states
 from offmap.study import Study
 from offmap.tasks.random import random_order
 
@@ -160,7 +160,7 @@ class Work:
         """What the model is given for these materials."""
         if representation == CRYSTALS and self.crystals is not None:
             return self.crystals.take(rows)
-        return np.asarray(self.load(f"features-{representation.replace(':', '-')}")[rows])
+        return np.asarray(self.load(f"features-{slug(representation)}")[rows])
 
 
 _WORK: list[Work] = []  # one per worker process, set when it starts

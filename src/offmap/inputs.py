@@ -25,6 +25,7 @@ from offmap.models.base import consumes
 from offmap.progress import Reporter, Silent
 from offmap.representations.base import Features
 from offmap.representations.featurize import featurize, load_representation
+from offmap.store import slug
 from offmap.study import Study
 from offmap.tasks.membership import Membership, membership
 from offmap.tasks.random import fold_name, folds
@@ -196,6 +197,6 @@ def save_arrays(inputs: Inputs, folder: Path) -> None:
         "test": np.ascontiguousarray(inputs.membership.matrix.T),
     }
     for name, features in inputs.features.items():
-        arrays[f"features-{name.replace(':', '-')}"] = features.values.astype(np.float32)
+        arrays[f"features-{slug(name)}"] = features.values.astype(np.float32)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)

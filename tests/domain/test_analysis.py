@@ -25,7 +25,11 @@ from offmap.study import Study
 @pytest.fixture(scope="module")
 def inputs(toy_file: Path) -> Inputs:
     study = Study(
-        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",), criteria=("element",),
+        dataset=str(toy_file),
+        target="energy",
+        models=("knn",),
+        representations=("magpie",),
+        criteria=("element",),
         min_size=80, n_bootstrap=50, n_folds=3,
     )  # fmt: skip
     return prepare(study)

@@ -44,6 +44,11 @@ def build_model(
     """Make a new regressor from the class or function itself; see :func:`make_model`."""
     try:
         model = factory(**settings)
+    except ModuleNotFoundError as error:
+        entry = registry.names("model").get(name)
+        if entry is not None and entry.extra:
+            raise registry.missing_extra(f"model {name!r}", entry.extra, error) from error
+        raise
     except TypeError as error:
         raise SettingsError(f"model {name!r} does not take these settings: {error}") from error
     missing = [method for method in _METHODS if not callable(getattr(model, method, None))]

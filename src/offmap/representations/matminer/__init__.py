@@ -100,7 +100,7 @@ def _bad_atoms(crystals: Crystals) -> dict[int, str]:
 def _bad_structure(crystals: Crystals) -> dict[int, str]:
     import numpy as np
 
-    bad: NDArray[np.bool_] = ~np.isfinite(crystals.lattice).all(axis=(1, 2))
+    bad = np.array(~np.isfinite(crystals.lattice).all(axis=(1, 2)), dtype=bool)
     rows = np.repeat(np.arange(len(crystals)), crystals.n_sites)
     bad[rows[~np.isfinite(crystals.frac_coords).all(axis=1)]] = True
     return {int(row): NO_STRUCTURE for row in np.flatnonzero(bad)}
