@@ -214,17 +214,10 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any]]:
         "n_train": len(train),
         "n_test": len(test),
         "validation": _VALIDATION,
-        "importances": importances(model),
         "model": type(model).__module__ + "." + type(model).__qualname__,
         "offmap": version("offmap"),
     }
     return frame, facts
-
-
-def importances(model: Any) -> list[float]:
-    """Importance of each feature, as the model tells it; empty if it does not."""
-    values = np.asarray(getattr(model, "feature_importances_", []), dtype=np.float64)
-    return [float(f"{value:.6g}") for value in values]
 
 
 def store_crash(store: Store, outcome: Outcome) -> None:
