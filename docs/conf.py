@@ -21,4 +21,5 @@ exclude_patterns = ["_build"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
+napoleon_attr_annotations = False
 nitpicky = False

@@ -81,6 +81,9 @@ def test_threads_are_shared_out() -> None:
 
 
 SCRIPT = """
+import signal
+# Runners in the background ignore interrupts, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from offmap.engines import Local
 from tests.test_engines import cell, nothing, work
