@@ -106,6 +106,35 @@ def test_figures_without_tasks(name: str) -> None:
     assert not len(figure.frame)
 
 
+def test_parts_of_the_bias_add_up() -> None:
+    rows = [
+        {"criterion": "element", "held_out": name, "bias": total, "bias_composition": 0.2,
+         "bias_structure": -0.1, "share_composition": 2 / 3}
+        for name, total in [("O", 0.3), ("F", -0.5), ("<b>", 0.0)]
+    ]  # fmt: skip
+    figure = plots.bias_parts(pd.DataFrame(rows), "eV")
+    check(figure)
+    frame = figure.frame
+    assert frame["held_out"].tolist() == ["O", "F", "<b>"]
+    assert np.allclose(frame[["composition", "structure", "rest"]].sum(axis=1), frame["bias"])
+    check(plots.bias_parts(pd.DataFrame(rows).drop(columns="share_composition")))
+
+
+def test_size_curves_are_means_over_seeds() -> None:
+    rows = [
+        {"criterion": "element", "held_out": "F", "test": test, "n_train": n, "seed": seed,
+         "mae": mae + 0.01 * seed}
+        for test, mae in (("in_distribution", 0.1), ("held_out", 0.4), ("held_out_in_domain", 0.3))
+        for n in (100, 1000)
+        for seed in (0, 1, 2)
+    ]  # fmt: skip
+    figure = plots.size_curves(pd.DataFrame(rows), "element", "F", "eV")
+    check(figure)
+    first = figure.frame.set_index(["test", "n_train"]).loc[("held_out", 100)]
+    assert first.tolist() == pytest.approx([0.41, 0.40, 0.42, 3])
+    check(plots.size_curves(pd.DataFrame(rows), "element", "nothing", "eV"))
+
+
 @pytest.mark.parametrize("n", [1, 50, 900])
 def test_parity_and_errors(n: int) -> None:
     frame = predictions(n)

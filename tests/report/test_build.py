@@ -165,12 +165,27 @@ def test_verdicts_and_further_studies_appear_once_they_are_there(tmp_path: Path)
     tasks = store.read_table("scores")[["criterion", "held_out"]].drop_duplicates()
     verdicts = tasks.assign(coverage=0.9, coverage_low=0.8, coverage_high=1.0, sure=True)
     store.write_table("verdicts", verdicts.assign(verdict="interpolation"))
+    keys = {"dataset": "planted", "target": "e_form", "representation": "matminer", "model": "lgbm"}
+    task = keys | {"criterion": "crystal_system", "held_out": "cubic"}
+    parts = {"bias_composition": 0.1, "bias_structure": 0.0, "share_composition": 1.0}
+    told = {"method": "offmap", "bias": 0.1, "bias_verdict": "biased by <b>0.1</b>"}
+    store.write_table("bias", pd.DataFrame([task | parts | told]))
+    sizes = [{"seed": 0, "n_train": n, "test": "held_out", "mae": 1 / n} for n in (10, 100, 1000)]
+    store.write_table("scaling", pd.DataFrame([task | size for size in sizes]))
+    law = {"test": "held_out", "law": "power", "verdict": "more of the same data will help"}
+    more = {"mae_at_10x": 1e-4, "mae_at_10x_low": 1e-5, "mae_at_10x_high": 1e-3}
+    store.write_table("scaling_laws", pd.DataFrame([task | law | more]))
     other = small(tmp_path / "other", n=220)
     html = text_of(report(store, beside=[other]))
     assert "In the domain, and still wrong?" in packed(html, "figures")
     assert "Not known yet" not in html
     assert "Beside other studies" in html
     assert "planted (other)" in html
+    assert "biased by &lt;b&gt;0.1&lt;/b&gt;" in html
+    assert "more of the same data will help" in html
+    assert {"bias-parts", "scaling-crystal_system-cubic-lgbm"} <= set(
+        json.loads(packed(html, "figures"))
+    )
 
 
 def test_in_a_notebook_it_shows_itself(tmp_path: Path) -> None:

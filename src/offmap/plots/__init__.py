@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from offmap.plots.bars import criterion_bars
 from offmap.plots.base import Figure
+from offmap.plots.curves import size_curves
 from offmap.plots.errors import error_distribution
 from offmap.plots.overview import overview
 from offmap.plots.parity import parity
+from offmap.plots.parts import bias_parts
 from offmap.plots.periodic import periodic_table
 from offmap.plots.scatter import coverages, model_against_model, shifts
 
 __all__ = [
     "Figure",
+    "bias_parts",
     "coverages",
     "criterion_bars",
     "error_distribution",
@@ -20,4 +23,5 @@ __all__ = [
     "parity",
     "periodic_table",
     "shifts",
+    "size_curves",
 ]

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from offmap import __version__
 from offmap.plots.base import Figure, to_json
 from offmap.plots.words import counted
-from offmap.report import advice, extrapolation, failures, models, sources, why
+from offmap.report import advice, bias, extrapolation, failures, models, scaling, sources, why
 from offmap.report.details import Detail
 from offmap.report.section import Maker, Section, render
 from offmap.report.summary import definition, summarise
@@ -39,7 +39,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         (failures.at_a_glance, failures.elements, failures.criteria, failures.task_table),
     ),
     Chapter("extrapolation", "Extrapolation?", "Is that extrapolation?", (extrapolation.section,)),
-    Chapter("why", "Why", "Why do they fail?", (why.section,)),
+    Chapter("why", "Why", "Why do they fail?", (why.section, bias.section, scaling.section)),
     Chapter("do", "What to do", "What should I do?", (advice.section,)),
     Chapter(
         "models", "Models", "How do the models compare?", (models.section, models.other_studies)

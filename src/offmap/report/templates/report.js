@@ -38,7 +38,7 @@ function payloadOf(slot) {
   return figures[names[by.map((name) => chosen[name]).join("|")] ?? Object.values(names)[0]];
 }
 
-async function draw(slot) {
+function draw(slot) {
   const payload = payloadOf(slot);
   if (!payload || slot.drawn === payload) return;
   slot.drawn = payload;
@@ -46,7 +46,10 @@ async function draw(slot) {
   const numbers = $(".numbers", slot);
   if (numbers.open) showNumbers(slot);
   if (payload.tiles) return drawTiles(slot, payload);
-  await loadPlotly();
+  return window.Plotly ? drawPlot(slot, payload) : loadPlotly().then(() => drawPlot(slot, payload));
+}
+
+function drawPlot(slot, payload) {
   const plot = $(".plot", slot);
   plot.setAttribute("aria-label", payload.alt);
   const { data, layout } = structuredClone(payload.plotly);
@@ -56,12 +59,13 @@ async function draw(slot) {
     layout.margin.t = 8;
   }
   plot.style.minHeight = layout.height + "px";
-  await Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
+  const drawn = Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
   plot.removeAllListeners?.("plotly_click");
   plot.on("plotly_click", ({ points }) => {
     const task = points[0]?.customdata;
     if (typeof task === "string" && task.includes("/")) openTask(task);
   });
+  return drawn;
 }
 
 function drawTiles(slot, { tiles, legend, alt }) {
@@ -280,6 +284,7 @@ function startPanel() {
 
 // Paper is narrower than most windows: figures are drawn for it, all of them, and then put back.
 window.addEventListener("beforeprint", () => {
+  for (const slot of $$("main .slot")) draw(slot);
   for (const plot of $$("main .plot")) if (plot.layout) Plotly.relayout(plot, { width: 660 });
 });
 window.addEventListener("afterprint", () => {
@@ -302,6 +307,18 @@ async function start() {
   await loadPlotly();
   document.documentElement.dataset.ready = "yes";
   performance.mark("offmap-ready");
+  drawRest($$("main .slot"));
+}
+
+// Figures out of view are drawn when there is nothing else to do, so that they are there in print.
+function drawRest(slots) {
+  const next = slots.find((slot) => !slot.drawn);
+  if (!next) return;
+  const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+  later(() => {
+    draw(next);
+    drawRest(slots);
+  });
 }
 
 start().catch((error) => {
