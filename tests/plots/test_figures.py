@@ -150,6 +150,10 @@ def test_a_density_counts_every_material_on_the_axes() -> None:
     assert figure.frame["count"].sum() == 899
     trace = figure.plotly()["data"][0]
     assert np.nansum(np.array(trace["text"], dtype=float)) == 899
+    packed = figure.payload()
+    assert sum(packed["bins"][2::3]) == 899
+    assert max(packed["bins"][0::3] + packed["bins"][1::3]) < packed["grid"]["n"]
+    assert len(json.dumps(packed)) < 12_000
     worst = figure.frame[figure.frame["count"] == 0]
     assert len(worst) == 10
     assert SCRIPT not in set(worst["formula"])  # outside the axes, so it has no ring

@@ -96,6 +96,14 @@ def test_the_table_sorts_filters_and_searches(shown: Page) -> None:
     ratios = [float(text) for text in shown.column("mae_ratio")]
     assert ratios == sorted(ratios, reverse=True)
     shown.click("#tasks th[data-name=n_test]")
+    # The table sorts a moment after the click.
+    shown.wait("""(() => {
+        const at = [...document.querySelectorAll('#tasks thead th')]
+            .findIndex((th) => th.dataset.name === 'n_test');
+        const sizes = [...document.querySelectorAll('#tasks tbody tr')]
+            .map((tr) => Number(tr.cells[at].textContent));
+        return sizes.every((size, i) => i === 0 || sizes[i - 1] <= size);
+    })()""")
     sizes = [int(text) for text in shown.column("n_test")]
     assert sizes == sorted(sizes)
     shown.run("""

@@ -68,7 +68,7 @@ def build_model(
 
 def check_settings(model: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise :class:`UnknownNameError` for a setting that the model's library would pass over."""
-    names = sorted(known)
+    names = set(known)
     for name in settings:
         if name not in names:
             raise UnknownNameError(f"setting of model {model!r}", name, names)

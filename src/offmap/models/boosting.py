@@ -11,6 +11,16 @@ from lightgbm import LGBMRegressor, reset_parameter
 # Features that a tree is given, if there are so many: fewer make a fit faster and trees less alike.
 _FEATURES_PER_TREE = 32
 
+OTHER_SETTINGS = (
+    "alpha bagging_seed boosting cat_smooth data_sample_strategy drop_rate extra_seed extra_trees"
+    " fair_c feature_fraction_bynode feature_fraction_seed feature_pre_filter force_row_wise"
+    " interaction_constraints linear_lambda linear_tree max_bin_by_feature max_delta_step max_drop"
+    " min_data_in_bin monotone_constraints monotone_constraints_method monotone_penalty other_rate"
+    " path_smooth quant_train_renew_leaf num_grad_quant_bins skip_drop top_rate use_missing"
+    " use_quantized_grad zero_as_missing"
+).split()
+"""What LightGBM takes besides the parameters of its scikit-learn interface."""
+
 
 def size_for(n_rows: int, n_features: int) -> dict[str, int | float]:
     """Choose the number of trees, their leaves and their share of features for a training set.
@@ -60,7 +70,9 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
 
     The step grows from round to round: small first steps average many trees where the labels are
     still coarse, and large last ones reach the detail in fewer rounds than a constant step.
-    Predictions do not depend on the number of threads: histograms are summed in one fixed order.
+    Predictions do not depend on the number of threads, to the last bit: one thread sums the whole
+    histogram of a feature (``force_col_wise``; with ``force_row_wise`` threads share the rows, and
+    sums of many rows depend on how).
 
     Parameters
     ----------
@@ -73,10 +85,10 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
         Limits on each tree.
     max_bin, subsample_for_bin
         Values told apart in each feature, and the training rows from which their limits are found.
-    enable_bundle, deterministic, force_row_wise, verbosity
+    enable_bundle, deterministic, force_col_wise, verbosity
         How LightGBM works, not what it fits.
     **settings
-        Any other parameter of ``lightgbm.LGBMRegressor``.
+        Any other parameter of ``lightgbm.LGBMRegressor``, or of :data:`OTHER_SETTINGS`.
 
     References
     ----------
@@ -99,7 +111,7 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
         subsample_for_bin: int = 10_000,
         enable_bundle: bool = False,
         deterministic: bool = True,
-        force_row_wise: bool = True,
+        force_col_wise: bool = True,
         verbosity: int = -1,
         **settings: Any,
     ) -> None:
@@ -116,7 +128,7 @@ class BoostedTrees(LGBMRegressor):  # type: ignore[misc]
             subsample_for_bin=subsample_for_bin,
             enable_bundle=enable_bundle,
             deterministic=deterministic,
-            force_row_wise=force_row_wise,
+            force_col_wise=force_col_wise,
             verbosity=verbosity,
             **settings,
         )

@@ -20,9 +20,9 @@ def lgbm(**settings: Any) -> Any:
     UnknownNameError
         If a setting is not one of LightGBM's scikit-learn parameters.
     """
-    from offmap.models.boosting import BoostedTrees
+    from offmap.models.boosting import OTHER_SETTINGS, BoostedTrees
 
-    check_settings("lgbm", settings, BoostedTrees().get_params())
+    check_settings("lgbm", settings, [*BoostedTrees().get_params(), *OTHER_SETTINGS])
     return BoostedTrees(**settings)
 
 

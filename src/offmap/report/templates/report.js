@@ -31,8 +31,26 @@ function loadPlotly() {
   return plotlyReady;
 }
 
+// A density comes as triples of column, row and count; plotly and the table of numbers want more.
+function unbin(payload) {
+  if (!payload?.bins) return payload;
+  const { bins, grid, plotly, rows } = payload;
+  const centre = (at) => Number((grid.low + grid.width * (at + 0.5)).toPrecision(6));
+  const trace = plotly.data[0];
+  trace.z = Array.from({ length: grid.n }, () => Array(grid.n).fill(null));
+  trace.text = Array.from({ length: grid.n }, () => Array(grid.n).fill(""));
+  for (let at = 0; at < bins.length; at += 3) {
+    const [column, row, count] = bins.slice(at, at + 3);
+    trace.z[row][column] = Math.log10(count);
+    trace.text[row][column] = count;
+    rows.push(["", "", centre(column), centre(row), count]);
+  }
+  delete payload.bins;
+  return payload;
+}
+
 function payloadOf(slot) {
-  if (slot.dataset.figure) return slot.payloads[slot.dataset.figure];
+  if (slot.dataset.figure) return unbin(slot.payloads[slot.dataset.figure]);
   const names = JSON.parse(slot.dataset.figures);
   const by = slot.dataset.by.split(" ").filter(Boolean);
   return figures[names[by.map((name) => chosen[name]).join("|")] ?? Object.values(names)[0]];
