@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +77,16 @@ def featurize(
 
 
 def _describe_all(
-    name: str, batches: Iterable[Crystals], n_batches: int, jobs: int
+    name: str, batches: Iterator[Crystals], n_batches: int, jobs: int
 ) -> Iterator[Features]:
-    if jobs == 1 or n_batches < 2:
+    # What a first use compiles is compiled here, once, and found by the workers.
+    yield from (_describe(name, batch) for batch in itertools.islice(batches, 1))
+    if jobs == 1 or n_batches < 3:
         yield from (_describe(name, batch) for batch in batches)
         return
     try:
-        with pool(min(jobs, n_batches)) as workers:
-            yield from workers.map(_describe, [name] * n_batches, batches)
+        with pool(min(jobs, n_batches - 1)) as workers:
+            yield from workers.map(_describe, itertools.repeat(name), batches)
     except BrokenProcessPool as error:
         raise OffmapError(
             "a process that described crystals died (out of memory?); what was described is kept:"

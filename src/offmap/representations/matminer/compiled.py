@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[Any]
+
+ZERO = cast(int, np.int64(0))
+"""Where counters start: a plain 0 is a type of its own and compiles what it is handed to anew."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -84,8 +84,10 @@ def prepare(lattice: Floats, frac_coords: Floats) -> tuple[Floats, Floats, float
     change = np.empty((3, 3))
     wrapped = np.empty(frac_coords.shape)
     volume = abs(invert(reduced, inverse))
-    box = np.sqrt(_dot(lattice, 0, 0) * _dot(lattice, 1, 1) * _dot(lattice, 2, 2))
-    if not volume > _FLATNESS * box:
+    box2 = 1.0
+    for i in range(3):
+        box2 *= _dot(lattice, i, i)
+    if not volume > _FLATNESS * np.sqrt(box2):
         return reduced, wrapped, 0.0
     reduce_lattice(reduced)
     invert(reduced, inverse)

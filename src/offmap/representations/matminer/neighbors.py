@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offmap.representations.matminer.compiled import Floats, Ints, compiled
+from offmap.representations.matminer.compiled import ZERO, Floats, Ints, compiled
 
 OVERLAP_DISTANCE = 0.01
 """Atoms closer than this (angstrom) are the same atom written twice."""
@@ -113,5 +113,5 @@ def pop(vectors: Floats, heap: Ints, size: int) -> int:
     """Take the nearest neighbour off the heap (read it from ``heap[0]`` before)."""
     heap[0] = heap[size - 1]
     if size > 1:
-        sift_down(vectors, heap, 0, size - 1)
+        sift_down(vectors, heap, ZERO, size - 1)
     return size - 1

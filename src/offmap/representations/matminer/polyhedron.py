@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offmap.representations.matminer.compiled import Floats, Ints, compiled
+from offmap.representations.matminer.compiled import ZERO, Floats, Ints, compiled
 
 MAX_VERTICES = 2048
 MAX_FACES = 512
@@ -153,8 +153,8 @@ def cut(
         return UNCUT
 
     edges, loop, cap = work[:3], work[3], work[4]
-    n_edges = 0
-    n_cap = 0
+    n_edges = ZERO
+    n_cap = ZERO
     place: int = counts[1]
     for f in range(counts[1]):
         size = loop_sizes[f]

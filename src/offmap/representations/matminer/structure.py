@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offmap.representations.matminer.compiled import Floats, Ints, compiled
+from offmap.representations.matminer.compiled import ZERO, Floats, Ints, compiled
 from offmap.representations.matminer.lattice import prepare
 from offmap.representations.matminer.voronoi import OK, tessellate
 
@@ -56,7 +56,7 @@ def _local_environments(
         Sum of the volumes of all cells, cubic angstrom.
     """
     n = len(numbers)
-    coordination, length, variation, cell = np.zeros((4, n))
+    coordination, length, variation, cell = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     differences = np.zeros((N_PROPERTIES, n))
     packed = mean_length = volume = 0.0
     for i in range(n):
@@ -86,15 +86,15 @@ def _local_environments(
     for i in range(n):
         length[i] /= mean_length
         cell[i] /= volume / n
-    _statistics(coordination, out, 0)
+    _statistics(coordination, out, ZERO)
     for p in range(N_PROPERTIES):
         _statistics(differences[p], out, 5 + 5 * p)
     at = 5 + 5 * N_PROPERTIES
     relative = np.empty(5)
-    _statistics(length, relative, 0)
+    _statistics(length, relative, ZERO)
     out[at], out[at + 1], out[at + 2] = relative[4], relative[1], relative[0]
     _statistics(variation, out, at + 3)
-    _statistics(cell, relative, 0)
+    _statistics(cell, relative, ZERO)
     out[at + 8] = relative[4]
     out[at + 9] = 4.0 / 3.0 * np.pi * packed / volume
     return volume

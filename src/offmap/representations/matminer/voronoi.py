@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from offmap.representations.matminer.compiled import Floats, Ints, compiled
+from offmap.representations.matminer.compiled import ZERO, Floats, Ints, compiled
 from offmap.representations.matminer.lattice import invert
 from offmap.representations.matminer.neighbors import gather, make_heap, pop
 from offmap.representations.matminer.polyhedron import (
@@ -96,7 +96,7 @@ def tessellate(
         make_cube(half_width, vertices, loops, loop_sizes, counts)
         radius = 2.0 * half_width
         inner, outer = -1.0, first_radius
-        n_known = 0
+        n_known = ZERO
         while inner < 2.0 * radius:
             n_found = gather(lattice, reach, frac_coords, i, inner, outer, vectors, labels, n_known)
             if n_found < 0:
