@@ -4,6 +4,7 @@
 the form of JARVIS's OQMD file (embedded prototypes with other elements, scaled; one in ten
 rattled), and measures each stage in a process of its own. Memory is that of the whole process
 tree (proportional set size, sampled; Linux). Features are made for a sample and extrapolated.
+With ``--folder`` the files and the results are kept, and a second start does what is missing.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def write_database(path: Path, n: int) -> None:
     rng = np.random.default_rng(SEED)
     known = load("prototypes").crystals
     allowed = np.setdiff1d(np.arange(1, 95), [2, 10, 18, 36, 54, 61, 84, 85, 86, 87, 88])
+    temporary = path.with_suffix(".part")
     with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("all_oqmd.json", "w", force_zip64=True) as file,
     ):
         for i in range(n):
@@ -63,6 +65,7 @@ def write_database(path: Path, n: int) -> None:
             }
             file.write(("[" if i == 0 else ", ").encode() + json.dumps(row).encode())
         file.write(b"]")
+    temporary.replace(path)
 
 
 # -- stages, each in a process of its own -------------------------------------------------------
@@ -99,8 +102,11 @@ def run_stage(stage: str, folder: Path, jobs: int, n_features: int) -> dict[str,
 
         frame = pd.read_parquet(folder / "attributes.parquet")
         found = Attributes(frame, np.load(folder / "has_element.npy"))
-        tasks = membership(found, STUDY_CRITERIA).tasks(200)
-        return {"materials": len(found), "tasks": len(tasks), "kept": int(tasks["kept"].sum())}
+        grouped = membership(found, STUDY_CRITERIA)
+        tasks = grouped.tasks(200)
+        kept = grouped.select(tasks["kept"].to_numpy())
+        kept.members(frame["material_id"].tolist()).to_parquet(folder / "members.parquet")
+        return {"materials": len(found), "tasks": len(tasks), "kept": len(kept)}
     from offmap.representations.featurize import featurize
 
     features = featurize(dataset.crystals, "matminer", jobs)
@@ -191,9 +197,11 @@ def main() -> None:
         print(f"{path.stat().st_size / 1e6:.0f} MB zip of {size / 1e9:.2f} GB JSON")
         rows = []
         for stage in options.stages:
-            rows.append(
-                measure(stage, folder, options.jobs, min(options.features, options.materials))
-            )
+            kept = folder / f"{stage}.json"
+            if not kept.exists():
+                sample = min(options.features, options.materials)
+                kept.write_text(json.dumps(measure(stage, folder, options.jobs, sample)))
+            rows.append(json.loads(kept.read_text()))
             print(rows[-1], file=sys.stderr)
     table = pd.DataFrame(rows)
     print(table.fillna("").to_string(index=False))

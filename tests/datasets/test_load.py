@@ -129,6 +129,21 @@ def test_the_second_load_reads_the_converted_copy(table, cache_folder, monkeypat
     assert (first.crystals.content_hash() == second.crystals.content_hash()).all()
 
 
+def test_a_large_file_is_converted_part_by_part(table, cache_folder, monkeypatch):
+    from offmap.datasets import loading, stream
+
+    small = load(table)
+    for path in cache_folder.glob("table/*/*"):
+        path.unlink()
+    monkeypatch.setattr(loading, "LARGE", 0)
+    monkeypatch.setattr(stream, "PART_ROWS", 4)
+    large = load(table)
+    pd.testing.assert_frame_equal(small.frame, large.frame)
+    pd.testing.assert_frame_equal(small.rejected, large.rejected, check_dtype=False)
+    names = {p.name for p in cache_folder.glob("table/*/*") if not p.name.startswith(".")}
+    assert names == {"materials.parquet", "materials.rejected.parquet"}
+
+
 def test_other_bytes_are_another_copy(table, cache_folder):
     load(table)
     pd.read_parquet(table).iloc[:11].to_parquet(table)
@@ -144,7 +159,11 @@ def test_a_damaged_copy_is_made_again(table, cache_folder):
     assert copy.stat().st_size > 100
 
 
-def test_a_cache_that_cannot_be_written(table, tmp_path, monkeypatch):
+@pytest.mark.parametrize("large", [2**26, 0])
+def test_a_cache_that_cannot_be_written(table, tmp_path, monkeypatch, large):
+    from offmap.datasets import loading
+
+    monkeypatch.setattr(loading, "LARGE", large)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OFFMAP_CACHE", str(tmp_path / "file" / "cache"))
     assert len(load(table)) == 7

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 import pyarrow as pa
@@ -76,6 +76,17 @@ def load(where: Path | None) -> Part | None:
         return from_table(table, rejected)
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
+
+
+def is_writable(where: Path | None) -> TypeGuard[Path]:
+    """Whether a copy can be kept in this folder, which is made if need be."""
+    if where is None:
+        return False
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(where, os.W_OK)
 
 
 def save(where: Path | None, part: Part) -> bool:

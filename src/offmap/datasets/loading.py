@@ -17,12 +17,16 @@ from offmap.datasets import converted, published
 from offmap.datasets.base import REJECTED_COLUMNS, Card, Dataset
 from offmap.datasets.cards import snapshots
 from offmap.datasets.files import SUFFIXES, Source, find_source
-from offmap.datasets.layout import TARGET_UNITS, Layout
+from offmap.datasets.layout import TARGET_UNITS
 from offmap.datasets.reading import MISSING, Reader, joined, no_usable_row
+from offmap.datasets.stream import convert
 from offmap.errors import DataError, SettingsError, UnknownNameError
 from offmap.progress import Progress
 
 CLEANING = ("none", "study")
+
+LARGE = 2**26
+"""A file with more bytes is converted part by part, in little memory, before it is read."""
 
 STUDY_LIMIT = 5.0
 """The study keeps targets below this, eV/atom (Li et al., Commun. Mater. 6, 9, 2025)."""
@@ -117,40 +121,27 @@ def _near_files(name: str) -> str:
     return f"There is no file {name!r} either{listed}."
 
 
-def read_path(
-    path: str | Path,
-    layout: Layout | None = None,
-    card: Card | None = None,
-    rename: dict[str, str] | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
+def read_path(path: str | Path, progress: Progress | None = None) -> Dataset:
     """Read a file or folder, or the converted copy of the same bytes.
 
     Parameters
     ----------
     path
         What to read.
-    layout
-        Columns that are known; the others are found by name.
-    card
-        Provenance; by default the name is the file's.
-    rename
-        Columns to rename.
     progress
         Called with bytes done and bytes in all.
     """
     source = find_source(path)
     key = source.sha256()
-    reader = Reader(source, layout or Layout(), rename or {})
-    # The same bytes read with other columns are another table.
-    variant = "" if layout is None and not rename else f"{layout}{sorted((rename or {}).items())}"
-    place = converted.place(card.name if card else source.stem, converted.key_of(key, variant))
+    place = converted.place(source.stem, key)
     part = converted.load(place)
+    if part is None and source.path.stat().st_size > LARGE and converted.is_writable(place):
+        convert(Reader(source), place / converted.MATERIALS, key, progress)
+        part = converted.load(place)
     if part is None:
-        part = joined(list(reader.parts(progress=progress)), str(source.path))
+        part = joined(list(Reader(source).parts(progress=progress)), str(source.path))
         converted.save(place, part)
-    card = card or _card(source, part.frame)
-    return Dataset(card, part.crystals, part.frame, part.rejected, key)
+    return Dataset(_card(source, part.frame), part.crystals, part.frame, part.rejected, key)
 
 
 def _card(source: Source, frame: pd.DataFrame) -> Card:
