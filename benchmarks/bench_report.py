@@ -109,10 +109,11 @@ def _told(driver: Any) -> str:
     table, ready = driver.execute_script(code)
     metrics = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
     found = {metric["name"]: metric["value"] for metric in metrics}
+    busy = {name: found[f"{name}Duration"] for name in ("Task", "Script", "Layout", "RecalcStyle")}
     return (
-        f"table usable after {table} ms, everything after {ready} ms;"
-        f" main thread busy {found['TaskDuration']:.2f} s of processor time (script"
-        f" {found['ScriptDuration']:.2f} s), heap {found['JSHeapUsedSize'] / 1e6:.0f} MB"
+        f"table usable after {table} ms, everything after {ready} ms; processor seconds of the main"
+        f" thread: {', '.join(f'{name} {value:.2f}' for name, value in busy.items())};"
+        f" heap {found['JSHeapUsedSize'] / 1e6:.0f} MB"
     )
 
 

@@ -78,7 +78,7 @@ def predictions(test: pd.DataFrame, criterion: str, held_out: str, skill: float)
 
 def plant(
     folder: Path,
-    n: int = 500,
+    n: int = 560,
     models: tuple[str, ...] = ("lgbm", "rf"),
     criteria: tuple[str, ...] = ("element", "crystal_system", "n_elements"),
     min_size: int = 40,

@@ -197,6 +197,8 @@ def test_a_link_to_a_task_opens_it(shown: Page) -> None:
     shown.open("#task=n_elements/%3E2&model=rf")
     shown.wait("document.getElementById('task').open")
     assert "more than 2 elements" in shown.panel()
+    shown.wait("document.querySelector('#task .slot .heatmaplayer image')")  # drawn as a density
+    assert "48 × 48 bins" in shown.panel()
     shown.run("location.hash = '#task=element/Xx'")
     shown.wait("document.getElementById('task-title').innerText.includes('Xx')")
     assert "not in the study folder" in shown.panel()

@@ -114,11 +114,13 @@ class Parity(Drawn):
         }
 
     def payload(self) -> dict[str, Any]:
-        """What the page needs; a density goes as triples, a fifth of the size of its layout."""
+        """What the page needs: each number once. The page lays out points and bins from them."""
         found = super().payload()
+        traces = found["plotly"]["data"]
+        del traces[-1]["x"], traces[-1]["y"], traces[-1]["hovertext"]
+        found["points"] = True
         if self.width:
-            trace = found["plotly"]["data"][0]
-            del trace["z"], trace["text"]
+            del traces[0]["z"], traces[0]["text"]
             found["rows"] = [row for row in found["rows"] if row[0]]
             found["bins"] = self._bins().ravel().tolist()
             found["grid"] = plain({"low": self.limits[0], "width": self.width, "n": _BINS})

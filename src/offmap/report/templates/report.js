@@ -6,7 +6,7 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const chosen = {};
 let figures = {};
-let details = new Map();
+let details = null; // a promise of a map from model and task to what is shown of it
 let table = null;
 let plotlyReady = null;
 
@@ -31,26 +31,37 @@ function loadPlotly() {
   return plotlyReady;
 }
 
-// A density comes as triples of column, row and count; plotly and the table of numbers want more.
-function unbin(payload) {
-  if (!payload?.bins) return payload;
-  const { bins, grid, plotly, rows } = payload;
-  const centre = (at) => Number((grid.low + grid.width * (at + 0.5)).toPrecision(6));
-  const trace = plotly.data[0];
-  trace.z = Array.from({ length: grid.n }, () => Array(grid.n).fill(null));
-  trace.text = Array.from({ length: grid.n }, () => Array(grid.n).fill(""));
-  for (let at = 0; at < bins.length; at += 3) {
-    const [column, row, count] = bins.slice(at, at + 3);
-    trace.z[row][column] = Math.log10(count);
-    trace.text[row][column] = count;
-    rows.push(["", "", centre(column), centre(row), count]);
+// The numbers of a parity plot come once: as rows (id, formula, reference, predicted, count) of single
+// materials, and as triples (column, row, count) of a density. plotly wants them laid out.
+function unfold(payload) {
+  if (!payload?.points) return payload;
+  const { bins = [], grid, plotly, rows } = payload;
+  Object.assign(plotly.data.at(-1), {
+    x: rows.map((row) => row[2]),
+    y: rows.map((row) => row[3]),
+    hovertext: rows.map(([id, formula]) => `<b>${plain(formula)}</b> ${plain(id)}`),
+  });
+  if (grid) {
+    const centre = (at) => Number((grid.low + grid.width * (at + 0.5)).toPrecision(6));
+    const empty = (value) => Array.from({ length: grid.n }, () => Array(grid.n).fill(value));
+    const [z, text] = [empty(null), empty("")];
+    for (let at = 0; at < bins.length; at += 3) {
+      const [column, row, count] = bins.slice(at, at + 3);
+      z[row][column] = Math.log10(count);
+      text[row][column] = count;
+      rows.push(["", "", centre(column), centre(row), count]);
+    }
+    Object.assign(plotly.data[0], { z, text });
   }
-  delete payload.bins;
+  payload.points = false;
   return payload;
 }
 
+// plotly reads a few HTML tags in its texts: nothing from data is one.
+const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 function payloadOf(slot) {
-  if (slot.dataset.figure) return unbin(slot.payloads[slot.dataset.figure]);
+  if (slot.dataset.figure) return unfold(slot.payloads[slot.dataset.figure]);
   const names = JSON.parse(slot.dataset.figures);
   const by = slot.dataset.by.split(" ").filter(Boolean);
   return figures[names[by.map((name) => chosen[name]).join("|")] ?? Object.values(names)[0]];
@@ -248,7 +259,7 @@ function openTask(task) {
   else location.hash = address;
 }
 
-function showAddress() {
+async function showAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const task = asked.get("task");
   if (!task) {
@@ -256,15 +267,15 @@ function showAddress() {
     return;
   }
   if (asked.get("model") && asked.get("model") !== chosen.series) choose("series", asked.get("model"));
-  fillPanel(task);
+  fillPanel(task, await details);
   if (!panel.open) panel.showModal();
   panel.scrollTop = 0;
 }
 
-function fillPanel(task) {
+function fillPanel(task, known) {
   const body = $("#task-body");
   panel.dataset.task = task;
-  const found = details.get(chosen.series + "|" + task);
+  const found = known.get(chosen.series + "|" + task);
   if (!found) {
     const heading = element("h2", { id: "task-title" }, task);
     const words = element("p", {}, "The predictions of this task are not in the study folder yet.");
@@ -309,19 +320,24 @@ window.addEventListener("afterprint", () => {
   for (const plot of $$("main .plot")) if (plot.layout) Plotly.relayout(plot, { width: null, autosize: true });
 });
 
+async function readDetails() {
+  const known = new Map();
+  for (const line of (await unpack("packed-details")).split("\n")) {
+    const tab = line.indexOf("\t");
+    if (tab > 0) known.set(JSON.parse(line.slice(0, tab)), line.slice(tab + 1));
+  }
+  return known;
+}
+
 async function start() {
   startChoices();
+  await startTable(); // what most readers reach for first
+  performance.mark("offmap-table");
+  details = readDetails();
   startPanel();
-  const packed = unpack("packed-details");
+  await showAddress();
   figures = JSON.parse(await unpack("packed-figures"));
   watch($("main"));
-  await startTable();
-  performance.mark("offmap-table");
-  for (const line of (await packed).split("\n")) {
-    const tab = line.indexOf("\t");
-    if (tab > 0) details.set(JSON.parse(line.slice(0, tab)), line.slice(tab + 1));
-  }
-  showAddress();
   await loadPlotly();
   document.documentElement.dataset.ready = "yes";
   performance.mark("offmap-ready");
