@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offmap.datasets import archives, load
+from offmap.attributes import attributes
+from offmap.datasets import archives, import_file, load
 from offmap.datasets.files import find_source
 from offmap.errors import DataError, UnknownNameError
 
@@ -170,6 +171,35 @@ def test_formulas_without_structures(tmp_path):
     assert "unknown element" in dataset.rejected["reason"][0]
     assert dataset.rejected["reason"][1] == "no formula"
     assert dataset.rejected["row"].tolist() == [2, 3, 5]
+
+
+@pytest.mark.parametrize("imported", [False, True])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_words_that_look_like_missing_values(tmp_path, name, imported):
+    """Sodium nitride is no missing value, nor is sodium, nor a material called None."""
+    ids, formulas = ["None", "nan", "NA", "null"], ["NaN", "Na", "NO", "N"]
+    cations, gaps = ["Na", "NaN", "na", "No"], ["1.5", "NaN", "NA", "2"]
+    columns = {"id": ids, "composition": formulas, "cation": cations, "band_gap": gaps}
+    frame = pd.DataFrame(columns | {"kind": "Na", "pretty_formula": "NaN"})
+    if name.endswith(".csv"):
+        frame.to_csv(tmp_path / name, index=False)
+    elif name.endswith(".jsonl"):
+        frame.to_json(tmp_path / name, orient="records", lines=True)
+    else:
+        frame.to_parquet(tmp_path / name)
+    path = import_file(tmp_path / name, tmp_path / "out.parquet") if imported else tmp_path / name
+    dataset = load(path, target=None)
+    assert dataset.frame["material_id"].tolist() == ids
+    assert dataset.frame["formula"].tolist() == formulas
+    assert dataset.frame["composition"].tolist() == formulas
+    assert dataset.frame["cation"].tolist()[:2] == ["Na", "NaN"]
+    assert dataset.frame["cation"].isna().tolist() == [False, False, True, False]
+    assert dataset.frame["kind"].tolist() == ["Na"] * 4
+    assert dataset.frame["pretty_formula"].tolist() == ["NaN"] * 4
+    assert dataset.frame["band_gap"].isna().tolist() == [False, True, True, False]
+    labelled = load(path)
+    assert labelled.frame["formula"].tolist() == ["NaN", "N"]
+    assert attributes(labelled.crystals).frame["chemical_system"].tolist() == ["N-Na", "N"]
 
 
 def test_extxyz(tmp_path, some_crystals):

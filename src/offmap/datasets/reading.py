@@ -16,18 +16,22 @@ from offmap.columns import FORMULA, MATERIAL_ID
 from offmap.crystals import Crystal, Crystals
 from offmap.datasets.base import REJECTED_COLUMNS
 from offmap.datasets.files import CHUNK_ROWS, Chunk, Source
-from offmap.datasets.layout import COLUMNAR, Layout, find
+from offmap.datasets.layout import COLUMNAR, FORMULA_NAMES, Layout, find
 from offmap.datasets.screening import MAX_NUMBER, screen
 from offmap.datasets.structures import StructureError, to_crystal
 from offmap.elements import parse_formula
 from offmap.errors import DataError
 from offmap.progress import Progress
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when the same file would be read differently: cached copies are then made anew."""
 
 MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "-", "?"))
-"""What stands for a missing value in text columns, in lower case."""
+"""What stands for a missing value, in lower case.
+
+Among numbers, in any case; among words only as it is written here: ``Na`` is sodium, ``NaN`` its
+nitride.
+"""
 
 
 @dataclass(frozen=True)
@@ -279,7 +283,11 @@ def no_usable_row(where: str, rejected: pd.DataFrame) -> DataError:
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns of plain objects in their proper types: numbers, booleans or text."""
     names = [c for c in frame if c not in (MATERIAL_ID, FORMULA)]
-    changed = {c: _typed(frame[c]) for c in names if frame[c].dtype == object}
+    changed = {
+        c: _text(frame[c]) if str(c).lower() in FORMULA_NAMES else _typed(frame[c])
+        for c in names
+        if frame[c].dtype == object
+    }
     return frame.assign(**{str(k): v for k, v in changed.items()})
 
 
@@ -291,13 +299,20 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     if len(present) and booleans.all():
         return column.where(~missing, False).map(lambda v: str(v).lower() == "true").astype(bool)
     if bool in kinds or np.bool_ in kinds:
-        return column.where(~missing, None).map(lambda v: v if v is None else str(v))
+        return _text(column)
     numbers = pd.to_numeric(present, errors="coerce")
-    if len(present) == 0 or not numbers.isna().any():
+    if len(present) == 0 and (column == "Na").any():
+        return _text(column)
+    if not numbers.isna().any():
         whole = len(present) == len(column) and all(issubclass(k, (int, np.integer)) for k in kinds)
         filled = numbers.reindex(column.index)
         return filled if whole else filled.astype(np.float64)
-    return column.where(~missing, None).map(lambda v: v if v is None else str(v))
+    return _text(column)
+
+
+def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+    words = column.where(column.notna(), None).map(lambda v: v if v is None else str(v))
+    return words.where(~words.map(lambda v: v is None or v.strip() in MISSING).astype(bool), None)
 
 
 def _says_missing(value: Any) -> bool:

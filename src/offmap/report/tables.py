@@ -103,7 +103,7 @@ class Tables:
     def rejected(self) -> pd.DataFrame:
         """Rows of the dataset that were set aside, with reasons."""
         try:
-            return pd.read_csv(self.store.folder / "rejected.csv", dtype=str).fillna("")
+            return pd.read_csv(self.store.folder / "rejected.csv", dtype=str, keep_default_na=False)
         except (OSError, ValueError):
             return pd.DataFrame(columns=["material_id", "row", "reason"])
 
