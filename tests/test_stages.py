@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,11 @@ import pytest
 import offmap
 import offmap.columns
 from offmap import Study
+from offmap.attributes import space_groups
+from offmap.crystals import Crystals
 from offmap.errors import StudyError
 from offmap.evaluate import cells
+from offmap.inputs import prepare
 from offmap.store import Store
 
 TOY = {"target": "energy", "min_size": 60, "representations": ("magpie",), "n_bootstrap": 50}
@@ -87,6 +91,36 @@ def test_scores_do_not_depend_on_jobs_or_row_order(
     frame.to_parquet(shuffled, index=False)
     other = offmap.run(study.replace(dataset=str(shuffled)), tmp_path / "out", jobs=1)
     pd.testing.assert_frame_equal(_scores(other), _scores(finished))
+
+
+def test_symmetry_is_found_once_per_study(
+    study: Study, finished: offmap.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+
+    def spy(crystals: Crystals, *arguments: Any) -> Any:
+        searched.append(len(crystals))
+        return space_groups(crystals, *arguments)
+
+    monkeypatch.setattr("offmap.attributes.space_groups", spy)
+    fresh = prepare(study, with_features=False)
+    again = prepare(study, with_features=False, store=finished.store)
+    assert searched == [792, 0]
+    pd.testing.assert_frame_equal(again.materials(), fresh.materials())
+    assert (again.membership.matrix == fresh.membership.matrix).all()
+
+    store = Store.create(tmp_path / "s", study, finished.store.provenance())
+    materials = finished.store.read_table("materials")
+    store.write_table("materials", materials.iloc[5:].sample(frac=1, random_state=0))
+    part = prepare(study, with_features=False, store=store)
+    assert searched.pop() == 5
+    pd.testing.assert_frame_equal(part.materials(), fresh.materials())
+
+    foreign = finished.store.provenance() | {"data_sha256": "0"}
+    other = Store.create(tmp_path / "t", study, foreign)
+    other.write_table("materials", materials)
+    prepare(study, with_features=False, store=other)
+    assert searched.pop() == 792  # of other data
 
 
 def test_other_settings_in_the_same_folder_are_refused(study: Study, finished: offmap.Run) -> None:

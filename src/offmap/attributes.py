@@ -81,7 +81,11 @@ class Attributes:
 
 
 def attributes(
-    crystals: Crystals, symprec: float = 0.01, jobs: int = 1, progress: Progress | None = None
+    crystals: Crystals,
+    symprec: float = 0.01,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    known: NDArray[np.int16] | None = None,
 ) -> Attributes:
     """Find the elements and the symmetry of each crystal.
 
@@ -95,11 +99,13 @@ def attributes(
         Processes to use.
     progress
         Called with crystals done and crystals in all.
+    known
+        Space groups that were found before, 0 where they are to be found; shape (n,).
     """
+    numbers = np.zeros(len(crystals), dtype=np.int16) if known is None else known.copy()
     if crystals.has_structure:
-        numbers = space_groups(crystals, symprec, jobs, progress)
-    else:
-        numbers = np.zeros(len(crystals), dtype=np.int16)
+        new = np.flatnonzero(numbers == 0)
+        numbers[new] = space_groups(crystals.take(new), symprec, jobs, progress)
     has_element = crystals.counts > 0
     frame = pd.DataFrame(
         {
@@ -118,12 +124,12 @@ def attributes(
 
 def from_frame(frame: pd.DataFrame) -> Attributes:
     """Attributes from their table (as a study keeps it), without looking at structures."""
-    has_element = np.zeros((len(frame), len(SYMBOLS)), dtype=bool)
-    index = {symbol: z for z, symbol in enumerate(SYMBOLS)}
     codes, systems = pd.factorize(frame[CHEMICAL_SYSTEM])
-    for code, system in enumerate(systems):
-        has_element[np.ix_(codes == code, [index[s] for s in system.split("-")])] = True
-    return Attributes(frame, has_element)
+    index = {symbol: z for z, symbol in enumerate(SYMBOLS)}
+    present = np.zeros((len(systems), len(SYMBOLS)), dtype=bool)
+    for row, system in zip(present, systems, strict=True):
+        row[[index[symbol] for symbol in system.split("-")]] = True
+    return Attributes(frame, present[codes])
 
 
 def chemical_systems(has_element: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -25,7 +25,7 @@ from offmap.models.base import consumes
 from offmap.progress import Reporter, Silent
 from offmap.representations.base import Features
 from offmap.representations.featurize import featurize, load_representation
-from offmap.store import slug
+from offmap.store import Store, slug
 from offmap.study import Study
 from offmap.tasks.membership import Membership, membership
 from offmap.tasks.random import fold_name, folds
@@ -113,12 +113,27 @@ def prepare(
     reporter: Reporter | None = None,
     with_features: bool = True,
     labelled: bool = True,
+    store: Store | None = None,
 ) -> Inputs:
     """Read, describe and group the materials of a study.
 
     Materials whose features or symmetry cannot be found are set aside with the reason, so that
-    every model of the study sees the same rows. Without ``labelled``, rows need no label: enough to
-    look at tasks.
+    every model of the study sees the same rows.
+
+    Parameters
+    ----------
+    study
+        The configuration.
+    jobs
+        Processes to use.
+    reporter
+        Shows progress.
+    with_features
+        Describe the crystals for the study's models.
+    labelled
+        Set rows without a label aside; without, there is enough to look at tasks.
+    store
+        The folder of this study, if it has one: symmetry that was found before is read from it.
 
     Raises
     ------
@@ -135,7 +150,8 @@ def prepare(
             features[name] = featurize(dataset.crystals, name, jobs, progress)
         reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}
     with reporter.step("Find symmetry") as progress:
-        found = attributes(dataset.crystals, study.symprec, jobs, progress)
+        known = _known_space_groups(dataset, study, store)
+        found = attributes(dataset.crystals, study.symprec, jobs, progress, known)
     if dataset.crystals.has_structure:
         lost = np.flatnonzero(found.frame[SPACE_GROUP].to_numpy() == 0)
         reasons |= {int(i): "no space group was found" for i in lost}
@@ -147,6 +163,19 @@ def prepare(
         raise DataError(f"only {len(dataset)} usable materials are left in {study.dataset}")
     tasks = group_materials(study, found)
     return Inputs(study, dataset, target, found, tasks, features)
+
+
+def _known_space_groups(
+    dataset: Dataset, study: Study, store: Store | None
+) -> NDArray[np.int16] | None:
+    """Space group of each material that the study folder has of the same data, 0 of others."""
+    if store is None or not store.has_table("materials"):
+        return None
+    same_data = store.provenance().get("data_sha256") == dataset.sha256 != ""
+    if not same_data or store.study().symprec != study.symprec:
+        return None
+    found = store.read_table("materials").set_index(MATERIAL_ID)[SPACE_GROUP]
+    return found.reindex(dataset.frame[MATERIAL_ID], fill_value=0).to_numpy(np.int16)
 
 
 def group_materials(study: Study, found: Attributes) -> Membership:
@@ -188,9 +217,8 @@ def _check_structure(dataset: Dataset, name: str) -> None:
         )
 
 
-def save_arrays(inputs: Inputs, folder: Path) -> None:
-    """Lay out what worker processes share, as arrays that they map into memory."""
-    folder.mkdir(parents=True, exist_ok=True)
+def shared_arrays(inputs: Inputs) -> dict[str, NDArray[Any]]:
+    """What workers share: ``y``, ``material_id``, ``test`` (tasks, n) and the features."""
     arrays: dict[str, NDArray[Any]] = {
         "y": inputs.y,
         "material_id": inputs.material_id.astype(str),
@@ -198,5 +226,11 @@ def save_arrays(inputs: Inputs, folder: Path) -> None:
     }
     for name, features in inputs.features.items():
         arrays[f"features-{slug(name)}"] = features.values.astype(np.float32)
-    for name, array in arrays.items():
+    return arrays
+
+
+def save_arrays(inputs: Inputs, folder: Path) -> None:
+    """Lay out what worker processes share, as arrays that they map into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in shared_arrays(inputs).items():
         np.save(folder / f"{name}.npy", array)

@@ -89,7 +89,7 @@ def run(
     study, jobs, reporter = study or Study(), jobs or n_cores(), reporter or Silent()
     store = Store(out or default_folder(study))
     store.check(study)
-    inputs = prepare(study, jobs, reporter)
+    inputs = prepare(study, jobs, reporter, store=store)
     with store.lock():
         store.clean()
         create(store.folder, inputs)

@@ -89,7 +89,7 @@ def evaluate(folder: Folder, jobs: Jobs = None) -> None:
     store, cores, shown = Store.open(folder), jobs or n_cores(), reporter()
     with store.lock():
         store.clean()
-        inputs = prepare(store.study(), cores, shown)
+        inputs = prepare(store.study(), cores, shown, store=store)
         create(folder, inputs)
         failed = [outcome for outcome in job(store, inputs, cores, shown) if outcome.error]
     if failed:
