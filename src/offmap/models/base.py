@@ -16,6 +16,13 @@ def consumes(name: str) -> str:
     return str(getattr(registry.load("model", name), "consumes", "features"))
 
 
+def needs_gpu(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a model is to run on a graphics card: its ``device`` says so, or its ``gpu``."""
+    device = str(settings.get("device", settings.get("device_type", "")))
+    marked = bool(getattr(registry.load("model", name), "gpu", False))
+    return device.startswith(("cuda", "gpu")) or (marked and not device)
+
+
 def make_model(name: str, settings: Mapping[str, Any], seed: int, threads: int) -> Any:
     """Make a new regressor.
 
