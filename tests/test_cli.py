@@ -63,6 +63,16 @@ def test_status_and_score(folder: Path) -> None:
     assert {row["criterion"] for row in rows} == {"in_distribution", "crystal_system"}
 
 
+def test_datasets_are_checked(folder: Path, toy_file: Path, tmp_path: Path) -> None:
+    more = ["--study", folder, "--against", toy_file, "--out", tmp_path / "tables"]
+    done = offmap("data", "check", toy_file, "--target", "energy", *more, "--json")
+    found = {row["check"]: row["found"] for row in json.loads(done.stdout)}
+    assert found["blown_up"] == found["conflicting_sources"] == found["reference_drift"] == 0
+    twins = pd.read_csv(tmp_path / "tables" / "near_twins.csv", keep_default_na=False)
+    assert len(twins) == found["near_twins"]
+    assert len(list((tmp_path / "tables").iterdir())) == len(found) == 6
+
+
 def test_report_is_rebuilt(folder: Path) -> None:
     page = folder / "report" / "index.html"
     page.unlink()

@@ -9,12 +9,19 @@ from offmap.datasets import load
 from offmap.datasets.base import Card, Dataset, frame_of
 from offmap.datasets.checks import (
     blown_up,
+    check,
     conflicting_labels,
     conflicting_sources,
     reference_drift,
     summary,
 )
-from offmap.datasets.twins import TWIN_TOLERANCE, fingerprint, near_twins, twins_across
+from offmap.datasets.twins import (
+    TWIN_TOLERANCE,
+    fingerprint,
+    near_twins,
+    twins_across,
+    twins_by_task,
+)
 from offmap.errors import DataError
 
 from .conftest import rock_salt, shared_file
@@ -76,6 +83,13 @@ def test_twins_on_both_sides_of_a_split():
     assert len(twins_across(twins, ["a", "c"])) == 2
     assert len(twins_across(twins, ["a", "b"])) == 0
     assert len(twins_across(near_twins(crystals.take(np.array([2]))), ["c"])) == 0
+    by_task = {"Na": ["a"], "Cl": ["a", "b"], "large": ["a", "c"]}
+    rows = [("element", task, i) for task, ids in by_task.items() for i in ids]
+    members = pd.DataFrame(rows, columns=["criterion", "held_out", "material_id"])
+    table = twins_by_task(twins, members)
+    assert table["held_out"].tolist() == ["Na", "large"]
+    assert table[["n_test", "n_twins", "share"]].to_numpy().tolist() == [[1, 1, 1.0], [2, 1, 0.5]]
+    assert len(twins_by_task(near_twins(crystals.take(np.array([2]))), members)) == 0
 
 
 def dataset(crystals, name="one", **columns):
@@ -98,8 +112,15 @@ def test_conflicting_labels_and_the_summary():
     assert table["material_id"].tolist() == ["a", "b"]
     assert table["spread"].tolist() == pytest.approx([0.3, 0.3])
     assert blown_up(crystals)["material_id"].tolist() == ["e"]
-    lines = summary(data)
-    assert lines["materials"].tolist() == [1, 4, 2]
+    lines = summary(check(data)).set_index("check")
+    assert lines["found"].to_dict() == {"blown_up": 1, "near_twins": 4, "conflicting_labels": 2}
+    assert lines["example"]["blown_up"].startswith("e KF ")
+    members = pd.DataFrame({"criterion": "element", "held_out": "Na", "material_id": ["a"]})
+    assert len(check(data, members=members)["twins_across"]) == 1
+    with pytest.raises(DataError, match="no material of the study is in dataset one"):
+        check(data, members=members.replace("a", "z"))
+    with pytest.raises(DataError, match="no structures"):
+        check(dataset(Crystals.from_formulas(["NaCl"], ["a"]), e=[1.0]))
 
 
 def test_the_same_material_in_two_sources():
@@ -128,6 +149,11 @@ def test_a_planted_drift_of_references():
     assert table["element"][0] == "O"
     assert table["drift"][0] == pytest.approx(0.4, abs=0.02)
     assert table["drift"][1:].abs().max() < 0.03
+    one, two = dataset(crystals, e=base), dataset(crystals, "two", e=other)
+    lines = summary(check(one, other=two)).set_index("check")
+    assert lines["found"]["conflicting_sources"] == 24  # the oxides
+    assert lines["found"]["reference_drift"] == 1
+    assert lines["example"]["reference_drift"].startswith("O 0.")
     few = dataset(crystals.take(np.arange(5)), e=base[:5])
     with pytest.raises(DataError, match="share only 5 compositions"):
         reference_drift(few, few)

@@ -1,4 +1,4 @@
-"""``offmap data``: list, fetch, describe, import."""
+"""``offmap data``: list, fetch, describe, import, check."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from offmap.cli.options import AsJson, resolved
+from offmap.cli.options import AsJson, DatasetName, Target, resolved
 
 AllowPickle = Annotated[
     bool,
     typer.Option("--allow-pickle", help="Read a pickled table, with a reader that runs no code."),
 ]
 
-app = typer.Typer(help="Datasets: list, fetch, describe, import.", no_args_is_help=True)
+app = typer.Typer(help="Datasets: list, fetch, describe, import, check.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -65,3 +65,33 @@ def data_import(
     with reporter().step(f"Import {source}") as progress:
         path = datasets.import_file(resolved(source), out, progress, allow_pickle)
     typer.echo(path)
+
+
+@app.command("check")
+def data_check(
+    dataset: DatasetName,
+    target: Target = None,
+    against: Annotated[
+        str, typer.Option(help="Another dataset: compare its labels and references.")
+    ] = "",
+    study: Annotated[
+        Path | None, typer.Option(help="Study folder: near twins across its splits.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for blown-up cells, near twins and conflicting labels; nothing is dropped."""
+    from offmap.datasets import checks, load
+    from offmap.store import Store
+    from offmap.terminal import reporter, show_table
+
+    loaded = load(resolved(dataset), target or "")
+    other = load(resolved(against), target or "") if against else None
+    members = Store.open(study).read_table("members") if study else None
+    with reporter().step("Compare structures") as progress:
+        tables = checks.check(loaded, target or "", other, members, progress)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.to_csv(out / f"{name}.csv", index=False)
+    show_table(checks.summary(tables), as_json)

@@ -6,6 +6,8 @@ two databases; and the drift of elemental references between them. See also :mod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from offmap.columns import FORMULA, MATERIAL_ID
 from offmap.crystals import Crystals
 from offmap.datasets.base import Dataset
-from offmap.datasets.twins import near_twins
+from offmap.datasets.twins import near_twins, twins_by_task
 from offmap.elements import SYMBOLS
 from offmap.errors import DataError
 from offmap.progress import Progress
@@ -23,6 +25,18 @@ BLOWN_UP = 100.0
 
 CONFLICT = 0.1
 """Labels of twins that differ by more are in conflict, in the unit of the target (eV/atom)."""
+
+DRIFT = 0.05
+"""References of an element that are further apart count as drifted, in the unit of the target."""
+
+_COUNTED = {
+    "blown_up": f"materials with more than {BLOWN_UP:g} Å³ per atom",
+    "near_twins": "materials with a twin: same composition, nearly the same structure",
+    "conflicting_labels": f"near twins whose labels differ by more than {CONFLICT:g}",
+    "twins_across": "tasks with test materials that have a twin in training",
+    "conflicting_sources": f"materials whose two labels differ by more than {CONFLICT:g}",
+    "reference_drift": f"elements whose references differ by more than {DRIFT:g}",
+}
 
 
 def blown_up(crystals: Crystals, limit: float = BLOWN_UP) -> pd.DataFrame:
@@ -170,24 +184,71 @@ def _robust_fit(
     return fitted, error
 
 
-def summary(dataset: Dataset, target: str = "", progress: Progress | None = None) -> pd.DataFrame:
-    """Every check on one dataset, a line each: how many materials, their share, an example."""
-    twins = near_twins(dataset.crystals, progress=progress)
-    tables = {
-        f"volume per atom above {BLOWN_UP:g} Å³": blown_up(dataset.crystals),
-        "has a near twin (same composition and structure)": twins,
-        f"near twins whose labels differ by more than {CONFLICT:g}": conflicting_labels(
-            dataset, target, twins=twins
-        ),
-    }
-    return pd.DataFrame(
-        [
-            {
-                "check": check,
-                "materials": len(table),
-                "share": len(table) / max(len(dataset), 1),
-                "example": str(table[MATERIAL_ID].iat[0]) if len(table) else "",
-            }
-            for check, table in tables.items()
-        ]
-    )
+def check(
+    dataset: Dataset,
+    target: str = "",
+    other: Dataset | None = None,
+    members: pd.DataFrame | None = None,
+    progress: Progress | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Every check for which there is something to look at.
+
+    Parameters
+    ----------
+    dataset
+        With structures.
+    target
+        The label, and its name in ``other``; by default the first target of each.
+    other
+        Another database with the same label.
+    members
+        Test sets of a study: ``criterion``, ``held_out``, ``material_id``.
+    progress
+        Called with compositions done and in all.
+
+    Returns
+    -------
+    dict
+        Name of each check -> its table.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to look at: no structures and no other database, or members that are
+        not of the dataset.
+    """
+    tables = {}
+    if dataset.crystals.has_structure:
+        twins = near_twins(dataset.crystals, progress=progress)
+        tables["blown_up"] = blown_up(dataset.crystals)
+        tables["near_twins"] = twins
+        tables["conflicting_labels"] = conflicting_labels(dataset, target, twins=twins)
+        if members is not None:
+            if not members[MATERIAL_ID].isin(dataset.frame[MATERIAL_ID]).any():
+                raise DataError(f"no material of the study is in dataset {dataset.name}")
+            tables["twins_across"] = twins_by_task(twins, members)
+    elif other is None:
+        raise DataError(f"dataset {dataset.name} has no structures to compare, only formulas")
+    if other is not None:
+        tables["conflicting_sources"] = conflicting_sources(dataset, other, target)
+        tables["reference_drift"] = reference_drift(dataset, other, target)
+    return tables
+
+
+def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A line for each table of :func:`check`: ``check``, what it counts, how many, an example."""
+    rows = []
+    for name, table in tables.items():
+        found = table
+        if name == "reference_drift":
+            found = table[table["drift"].abs() > np.maximum(DRIFT, 3 * table["standard_error"])]
+        rows.append((name, _COUNTED[name], len(found), _example(found)))
+    return pd.DataFrame(rows, columns=["check", "counted", "found", "example"])
+
+
+def _example(table: pd.DataFrame) -> str:
+    """The first row in words, without its running number."""
+    if not len(table):
+        return ""
+    cells = table.drop(columns="group", errors="ignore").iloc[0].tolist()
+    return " ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells)

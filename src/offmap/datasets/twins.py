@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from offmap.columns import FORMULA, MATERIAL_ID
+from offmap.columns import CRITERION, FORMULA, HELD_OUT, MATERIAL_ID, N_TEST
 from offmap.crystals import Crystal, Crystals
 from offmap.progress import Progress
 
@@ -131,3 +131,33 @@ def twins_across(twins: pd.DataFrame, test_ids: Iterable[str]) -> pd.DataFrame:
     table = twins.assign(test=twins[MATERIAL_ID].isin(set(test_ids)))
     share = table.groupby("group")["test"].transform("mean")
     return table[(share > 0) & (share < 1)].reset_index(drop=True)
+
+
+def twins_by_task(twins: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """How much of each test set has a near twin in its training set.
+
+    Parameters
+    ----------
+    twins
+        From :func:`near_twins`.
+    members
+        Test sets: ``criterion``, ``held_out``, ``material_id``.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion``, ``held_out``, ``n_test``, ``n_twins`` (test materials of groups that have
+        training materials too) and their ``share``, for every task that has some; the largest
+        share first.
+    """
+    task = [CRITERION, HELD_OUT]
+    size = members.groupby(task, observed=True, sort=False).size().rename(N_TEST)
+    tested = members.merge(twins[[MATERIAL_ID, "group"]], on=MATERIAL_ID)
+    inside = (
+        tested.groupby([*task, "group"], observed=True, sort=False).size().reset_index(name="n")
+    )
+    split = inside[inside["n"] < inside["group"].map(twins["group"].value_counts())]
+    n_twins = split.groupby(task, observed=True, sort=False)["n"].sum().rename("n_twins")
+    table = pd.concat([size, n_twins], axis=1, join="inner").reset_index()
+    table["share"] = table["n_twins"] / table[N_TEST]
+    return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
