@@ -246,8 +246,13 @@ def test_json(site):
         fetch_json(site.url + "/c.json")
 
 
-def test_messages_hide_passwords():
-    assert public("https://me:secret@host.org/x?y") == "https://host.org/x?y"
+def test_messages_hide_passwords(tmp_path):
+    assert public("https://me:secret@host.org/x?y@z") == "https://host.org/x?y@z"
+    assert public("optimade:https://me:sec@ret@host.org") == "optimade:https://host.org"
+    for call in (fetch_json, lambda url: download(url, tmp_path / "x.zip")):
+        with pytest.raises(DataError, match="user name or password") as caught:
+            call("http://me:secret@127.0.0.1:9/x.zip")
+        assert "secret" not in str(caught.value)
 
 
 def test_no_thread_is_left(site):

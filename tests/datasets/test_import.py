@@ -292,6 +292,9 @@ def test_the_key_is_in_no_message(client, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="bad request with <key>") as caught:
         import_file("mp:formula=LiO", tmp_path / "mp.parquet")
     assert caught.value.__cause__ is None
+    with pytest.raises(DataError, match="into the environment as MP_API_KEY") as caught:
+        import_file("mp:chemsys=Li-O&api_key=very-secret-key", tmp_path / "mp.parquet")
+    assert "very" not in str(caught.value)
     with pytest.raises(DataError, match="no search criterion"):
         import_file("mp:LiO", tmp_path / "mp.parquet")
     with pytest.raises(DataError, match="needs a search criterion"):

@@ -60,9 +60,10 @@ def data_import(
 ) -> None:
     """Convert a file or folder of crystals to columnar Parquet, bad rows set aside."""
     from offmap import datasets
+    from offmap.datasets.download import public
     from offmap.terminal import reporter
 
-    with reporter().step(f"Import {source}") as progress:
+    with reporter().step(f"Import {public(source)}") as progress:
         path = datasets.import_file(resolved(source), out, progress, allow_pickle)
     typer.echo(path)
 

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import ssl
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from offmap import __version__
 from offmap.errors import DataError
@@ -214,6 +215,8 @@ def open_url(url: str, headers: Mapping[str, str] | None = None) -> Any:
     """Open a web address; proxies are those of the environment (``https_proxy``, ``no_proxy``)."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise DataError(f"{public(url)} is not a web address")
+    if public(url) != url:  # the password would follow redirections, and get into messages
+        raise DataError(f"{public(url)} was given with a user name or password, which is not done")
     opener = urllib.request.build_opener(_StaySafe, urllib.request.HTTPSHandler(context=_trusted()))
     told = {"User-Agent": f"offmap/{__version__}", "Accept-Encoding": "identity", **(headers or {})}
     return opener.open(urllib.request.Request(url, headers=told), timeout=TIMEOUT)
@@ -258,8 +261,7 @@ def _detail(error: urllib.error.HTTPError) -> str:
 
 def public(url: str) -> str:
     """The address without user name and password, for messages."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"(?<=//)[^/?#\s]*@", "", url)
 
 
 def unreachable(url: str, reason: str, target: Path) -> DataError:

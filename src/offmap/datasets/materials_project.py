@@ -49,6 +49,8 @@ class MaterialsProjectSource:
                     f"{pair!r} is no search criterion; write such as 'mp:chemsys=Li-O' or "
                     "'mp:elements=Li,O&energy_above_hull=0,0.1'"
                 )
+            if "key" in name.lower():
+                raise DataError(f"put the key into the environment as {KEY}, not into the search")
             criteria.append((name.strip(), _value(value)))
         if not criteria:
             raise DataError("'mp:' needs a search criterion, such as 'mp:chemsys=Li-O'")
@@ -58,11 +60,6 @@ class MaterialsProjectSource:
     def path(self) -> str:
         """What to call it in messages."""
         return "Materials Project (" + ", ".join(f"{k}={v}" for k, v in self.criteria) + ")"
-
-    @property
-    def stem(self) -> str:
-        """A name for the dataset."""
-        return "materials_project"
 
     def sha256(self) -> str:
         """Digest of the query; what a live database answers has none."""

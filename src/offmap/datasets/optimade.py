@@ -84,11 +84,6 @@ class OptimadeSource:
         """What to call it in messages."""
         return f"{public(self.base_url)} ({self.filter or 'everything'})"
 
-    @property
-    def stem(self) -> str:
-        """A name for the dataset."""
-        return self.base_url.split("://")[-1].split("/")[0]
-
     def sha256(self) -> str:
         """Digest of the query; what a live database answers has none."""
         return hashlib.sha256(f"{self.base_url}?{self.filter}".encode()).hexdigest()

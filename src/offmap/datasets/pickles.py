@@ -155,11 +155,6 @@ class PickleSource:
     path: Path
     drop_last: int = 0
 
-    @property
-    def stem(self) -> str:
-        """Name without suffix."""
-        return self.path.stem
-
     def sha256(self) -> str:
         """Digest of the bytes of the file."""
         return digest(self.path)
