@@ -2,10 +2,11 @@
 
 Every leave-one-element-out task is decomposed, with all checks, through the public function and a
 study folder. The predictions are made up (label plus noise, plus a shift per task), since what
-they are hardly changes the time. ``--tasks N`` takes N tasks spread over the sizes and scales the
-time to all of them by the rows they have; ``--profile`` shows on one task of median size what the
-time goes into, and what the same SHAP values would cost with larger trees. Times of ``--profile``
-are processor seconds on one thread, so that other work on the machine does not count.
+they are hardly changes the time. ``--folder`` keeps the study folder: a run that was stopped goes
+on where it was, and its seconds count. ``--tasks N`` takes N tasks spread over the sizes and scales
+the time to all of them by the rows they have; ``--profile`` shows on one task of median size what
+the time goes into, and what the same SHAP values would cost with larger trees. Times of
+``--profile`` are processor seconds on one thread, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,9 @@ from offmap.bias.residual_model import FAST, contributions, study_trees
 from offmap.columns import IN_DISTRIBUTION
 from offmap.evaluate import cells
 from offmap.inputs import Inputs, prepare
+from offmap.progress import Progress
 from offmap.stages import create
-from offmap.store import Cell, Store
+from offmap.store import Cell, Store, states
 from offmap.study import Study
 
 
@@ -45,19 +48,21 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--faithful", action="store_true", help="the study's XGBoost, no checks")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--exclude", action="append", default=[], help="set rows aside")
+    parser.add_argument("--folder", type=Path, help="kept, so that a stopped run can go on")
     given = parser.parse_args()
     study = Study(
         given.dataset, criteria=("element",), limit=given.limit, min_size=given.min_size,
-        exclude=("suspect",) if "mp2018" in given.dataset else (),
+        exclude=tuple(given.exclude),
     )  # fmt: skip
     inputs = prepare(study, given.jobs)
     if given.profile:
         profile(inputs)
         return
     with tempfile.TemporaryDirectory() as folder:
-        store = create(Path(folder) / "study", inputs)
+        store = create((given.folder or Path(folder)) / "study", inputs)
         tasks = [cell for cell in cells(store) if cell.criterion != IN_DISTRIBUTION]
-        for cell in cells(store):
+        for cell in states(store, cells(store))["missing"]:
             store.save_predictions(cell, made_up(inputs, cell), {})
         timed(store, inputs, tasks, given)
 
@@ -72,6 +77,40 @@ def made_up(inputs: Inputs, cell: Cell) -> pd.DataFrame:
     return pd.DataFrame({"material_id": inputs.material_id[test], "y_true": y, "y_pred": y_pred})
 
 
+class Clock:
+    """Seconds since the start, those of earlier runs in the folder included.
+
+    It hears of every finished task and notes the seconds down, so that a killed run loses at most
+    one task's. What the tables had not saved yet is done again and counts twice.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._file = store.folder / "_seconds"
+        self.earlier = float(self._file.read_text()) if self._file.exists() else 0.0
+        self._begun = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.earlier + time.perf_counter() - self._begun
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Progress]:
+        """Tell how far a step is."""
+        before = self.seconds
+
+        def progress(done: int, total: int) -> None:
+            self._file.write_text(str(self.seconds))
+            print(f"{self.seconds:7.0f} s  {title}: {done} of {total}", flush=True)
+
+        yield progress
+        print(f"{self.seconds - before:7.0f} s for {title!r}", flush=True)
+
+    def say(self, text: str) -> None:
+        """Tell one thing."""
+        print(text, flush=True)
+
+
 def timed(store: Store, inputs: Inputs, tasks: list[Cell], given: argparse.Namespace) -> None:
     """Run the public function on all or some tasks."""
     size = {c: inputs.membership.test_rows(c.criterion, c.held_out).sum() for c in tasks}
@@ -79,14 +118,15 @@ def timed(store: Store, inputs: Inputs, tasks: list[Cell], given: argparse.Names
     n = given.tasks or len(tasks)
     chosen = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, n).astype(int))]
     named = [f"{c.criterion}/{c.held_out}" for c in chosen]
-    begun, before = time.perf_counter(), os.times()
-    found = bias(store, inputs, named, given.jobs, faithful=given.faithful,
+    clock, before = Clock(store), os.times()
+    found = bias(store, inputs, named, given.jobs, clock, faithful=given.faithful,
                  checks=not given.faithful)  # fmt: skip
     assert not found.failed
-    wall, after = time.perf_counter() - begun, os.times()
-    cpu = sum(after[:4]) - sum(before[:4])
+    cpu = sum(os.times()[:4]) - sum(before[:4])
     print(f"{len(inputs)} materials, {len(tasks)} tasks, {sum(size.values())} test rows in all")
-    print(f"{len(chosen)} tasks: {wall:.0f} s with {given.jobs} jobs, {cpu:.0f} processor seconds")
+    print(f"{len(chosen)} tasks: {clock.seconds:.0f} s with {given.jobs} jobs"
+          + (f", {clock.earlier:.0f} s of them in earlier runs" if clock.earlier else "")
+          + f"; {cpu:.0f} processor seconds in this run")  # fmt: skip
     if len(chosen) < len(tasks):
         rows = pd.Series({c: size[c] for c in chosen})
         share = len(tasks) / len(chosen), sum(size.values()) / rows.sum()

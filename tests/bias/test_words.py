@@ -14,7 +14,7 @@ ROW: dict[str, Any] = {
     "bias": -0.31, "bias_low": -0.35, "bias_high": -0.27, "mae": 0.35,
     "bias_composition": -0.25, "bias_structure": -0.048, "share_composition": 0.84,
     "null_composition": 0.02, "null_structure": 0.02, "share_composition_interventional": 0.8,
-    "bias_rest": 0.0, "mae_kept_out": 0.35, "mae_corrected_kept_out": 0.1,
+    "bias_rest": 0.0, "bias_base": -0.01, "mae_kept_out": 0.35, "mae_corrected_kept_out": 0.1,
     "bias_in_distribution": 0.0,
 }  # fmt: skip
 
@@ -32,6 +32,8 @@ ROW: dict[str, Any] = {
         ({"mae": 2.0}, "hardly biased: -0.31 eV/atom [-0.35, -0.27] beside an MAE of 2.00"),
         ({"null_composition": 0.3, "null_structure": 0.3}, "shuffled residuals give as much"),
         ({"share_composition_interventional": 0.5}, "interventional SHAP says 50 % composition"),
+        ({"bias_base": -0.1}, "-0.10 of it is the mean error of all materials, in neither part"),
+        ({"bias_low": np.nan, "bias_high": np.nan}, "off by -0.31 eV/atom, of one chemical system"),
         ({"bias_rest": -0.2}, "-0.20 of it is in no part"),
         ({"bias_in_distribution": -0.3}, "much the same in distribution (-0.30)"),
         ({"mae_corrected_kept_out": 0.34}, "does not carry over"),

@@ -13,9 +13,9 @@ from offmap.bias.descriptors import COMPOSITION, PARTS, STRUCTURE
 from offmap.bias.residual_model import by_part, contributions, fast_trees
 
 # What keeps the checks cheap beside the decomposition itself; all are random samples.
-_NULL_TRAIN, _NULL_TEST = 2000, 300
+_NULL_TRAIN, _NULL_TEST = 1000, 200
 _EXPLAINED = 500
-_ABLATION_TRAIN = 20_000
+_ABLATION_TRAIN = 10_000
 
 
 def checks(case: Case, settings: Settings, row: dict[str, Any], model: Any) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def permutation_null(case: Case, settings: Settings, row: dict[str, Any]) -> dic
     """The same decomposition of residuals that are shuffled over train and test.
 
     Shuffling cuts every tie between residual and material, so what is then found is what the
-    procedure finds in nothing. It is done on at most 2,000 training and 300 test materials, whose
+    procedure finds in nothing. It is done on at most 1,000 training and 200 test materials, whose
     means scatter more than those of all: the null is wider than it need be, not narrower.
 
     Returns
@@ -87,7 +87,7 @@ def permutation_null(case: Case, settings: Settings, row: dict[str, Any]) -> dic
 def ablation(case: Case, settings: Settings) -> dict[str, float]:
     """Bias and MAE of models that see one block only, and of one that sees both.
 
-    All three are the fast trees, trained on the same sample of at most 20,000 training materials
+    All three are the fast trees, trained on the same sample of at most 10,000 training materials
     of the task, and see no test label. A bias that the composition-only model shares and the
     structure-only model does not comes with the composition, whatever SHAP says.
     """

@@ -102,7 +102,7 @@ def shares(parts: Array, case: Case, settings: Settings) -> dict[str, float]:
     for name, value in block_means(parts.mean(axis=0)[None], settings).items():
         row[name] = float(value[0])
         row[f"{name}_low"], row[f"{name}_high"] = percentile_interval(
-            drawn[name], settings.confidence
+            drawn[name], settings.confidence, draws.weights.shape[1]
         )
     row["bias_local_difference"] = float(parts[:, PARTS.index("local_difference")].mean())
     return row

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import factorial
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import beta
 
 Array = NDArray[np.float64]
 
 _RESET, _OTHER = 0, 1
-_MOST_FEATURES = 32  # different features on one path
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +118,7 @@ def interventional_parts(
         Part of each column, shape (n_columns,).
     """
     trees = forest(model)
-    gain, loss = _weights()
+    gain, loss = _weights(X.shape[1])
     sums = np.zeros((len(X), n_parts))
     arrays = (trees.feature, trees.threshold, trees.left, trees.right, trees.value, trees.roots)
     _add_up(X, background, *arrays, part, gain, loss, sums)
@@ -127,16 +126,14 @@ def interventional_parts(
     return result
 
 
-def _weights() -> tuple[Array, Array]:
-    """Shapley weights of a leaf that needs ``a`` features of the one and ``m`` of the other."""
-    gain = np.zeros((_MOST_FEATURES, _MOST_FEATURES))
-    loss = np.zeros_like(gain)
-    for a in range(_MOST_FEATURES):
-        for m in range(_MOST_FEATURES):
-            if a:
-                gain[a, m] = factorial(a - 1) * factorial(m) / factorial(a + m)
-            if m:
-                loss[a, m] = factorial(a) * factorial(m - 1) / factorial(a + m)
+def _weights(n_columns: int) -> tuple[Array, Array]:
+    """Shapley weights of a leaf that needs ``a`` features of the one and ``m`` of the other.
+
+    They are (a - 1)! m! / (a + m)! for each of the former, a! (m - 1)! / (a + m)! for the latter.
+    """
+    a, m = np.ogrid[: n_columns + 1, : n_columns + 1]
+    gain = np.where(a > 0, beta(np.maximum(a, 1), m + 1), 0.0)
+    loss = np.where(m > 0, beta(a + 1, np.maximum(m, 1)), 0.0)
     return gain, loss
 
 
@@ -147,7 +144,8 @@ def _add_up(  # type: ignore[no-untyped-def]
     n_parts = sums.shape[1]
     origin = np.zeros(X.shape[1], dtype=np.int8)  # 1: taken from x, 2: from the background
     from_x, from_z = np.zeros(n_parts, np.int64), np.zeros(n_parts, np.int64)
-    waiting, action = np.empty(256, np.int64), np.empty(256, np.int8)
+    waiting = np.empty(X.shape[1] + 1, np.int64)  # at most one node per column
+    action = np.empty(X.shape[1] + 1, np.int8)
     for i in range(len(X)):
         x = X[i]
         for b in range(len(background)):

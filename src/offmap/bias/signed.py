@@ -69,10 +69,12 @@ def signed_error(
     terms = np.stack([np.ones_like(t), t, p, t * t, p * p, t * p], axis=1)
     found = {k: float(v[0]) for k, v in _line(terms.sum(axis=0)[None], centre).items()}
     drawn = _line(resamples.sums(terms), centre)
+    n_systems = resamples.weights.shape[1]
     row: dict[str, float | str] = {"n_test": len(t), "mae": float(np.abs(p - t).mean())}
     for name in _INTERVALS:
         row[name] = found[name]
-        row[f"{name}_low"], row[f"{name}_high"] = percentile_interval(drawn[name], confidence)
+        low, high = percentile_interval(drawn[name], confidence, n_systems)
+        row[f"{name}_low"], row[f"{name}_high"] = low, high
     row |= {name: found[name] for name in ("mse_shift", "mse_tilt", "mse_scatter")}
     row["error_class"] = classify(row)
     return row

@@ -35,7 +35,10 @@ def verdict(row: Mapping[str, Any], unit: str = "") -> str:
 
 def _bias(row: Mapping[str, Any], unit: str) -> str:
     bias, low, high = row["bias"], row["bias_low"], row["bias_high"]
-    size = f"{f'{bias:+.2f} {unit}'.strip()} [{low:+.2f}, {high:+.2f}]"
+    size = f"{bias:+.2f} {unit}".strip()
+    if not np.isfinite(low):
+        return f"off by {size}, of one chemical system: no interval"
+    size += f" [{low:+.2f}, {high:+.2f}]"
     if not (low > 0 or high < 0):
         return f"not biased: {size}"
     if abs(bias) < MATTERS * row["mae"]:
@@ -71,6 +74,9 @@ def _doubts(row: Mapping[str, Any]) -> list[str]:
     rest = row.get("bias_rest", np.nan)
     if abs(rest) > _WARNED_AT * abs(row["bias"]):
         said.append(f"{rest:+.2f} of it is in no part")
+    base = row.get("bias_base", np.nan)
+    if abs(base) > _WARNED_AT * abs(row["bias"]):
+        said.append(f"{base:+.2f} of it is the mean error of all materials, in neither part")
     inside = row.get("bias_in_distribution", np.nan)
     if np.isfinite(inside) and inside * row["bias"] > 0 and abs(inside) > 0.5 * abs(row["bias"]):
         said.append(f"much the same in distribution ({inside:+.2f})")
