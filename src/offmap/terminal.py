@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pandas as pd
@@ -97,3 +98,16 @@ def show_table(frame: pd.DataFrame, as_json: bool = False, most: int = 0) -> Non
         print(shown.to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep="-"))
     if len(shown) < len(frame):
         print(f"... and {len(frame) - len(shown)} more rows")
+
+
+def show_tables(frames: Mapping[str, pd.DataFrame], as_json: bool = False) -> None:
+    """Print several tables; as JSON, one object with the records of each under its name."""
+    if as_json:
+        records = {
+            name: json.loads(frame.to_json(orient="records", default_handler=str))
+            for name, frame in frames.items()
+        }
+        print(json.dumps(records, indent=1))
+        return
+    for frame in frames.values():
+        show_table(frame)

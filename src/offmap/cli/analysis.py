@@ -78,14 +78,22 @@ def scaling(
     _finish(found.failed)
 
 
-def compare(folders: Folders, as_json: AsJson = False) -> None:
+def compare(
+    folders: Folders,
+    with_published: Annotated[
+        bool, typer.Option("--published", help="Beside the published numbers and findings.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Lay studies side by side: scores in distribution, and which tasks fail in each."""
-    from offmap.report.compare import compare as job
+    from offmap.report.compare import compare as side_by_side
+    from offmap.report.published import published
     from offmap.store import Store
-    from offmap.terminal import show_table
+    from offmap.terminal import show_tables
 
-    for table in job([Store.open(folder) for folder in folders]):
-        show_table(table, as_json)
+    stores = [Store.open(folder) for folder in folders]
+    found = published(stores) if with_published else side_by_side(stores)
+    show_tables(found._asdict(), as_json)
 
 
 def _opened(folder: Path, jobs: int | None, shown: Reporter) -> tuple[Store, Inputs, int]:
