@@ -147,6 +147,11 @@ def test_what_cannot_be_had_says_where_to_put_it(site, target, faults, words):
 
 
 def test_no_network(tmp_path, site):
+    for call in (fetch_json, lambda url, wait: download(url, tmp_path / "x.zip", wait=wait)):
+        waits = []
+        with pytest.raises(DataError, match=r"no-such-host\.invalid"):
+            call("http://no-such-host.invalid/x.zip", wait=waits.append)
+        assert waits == [0.01]  # nobody waits for a network that is not there
     with pytest.raises(DataError, match=r"cannot download http://127.0.0.1:9/x.zip"):
         download("http://127.0.0.1:9/x.zip", tmp_path / "x.zip")
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
@@ -150,13 +151,13 @@ def _stream(
                     part.unlink(missing_ok=True)
                 elif error.code not in _TRY_AGAIN:
                     raise unreachable(url, f"HTTP {error.code} {error.reason}", target) from error
-                pause = _retry_after(error.headers)
+                pause, patience = _retry_after(error.headers), ATTEMPTS
                 reason = f"HTTP {error.code} {error.reason}"
         except (*_TROUBLE, _Interrupted) as error:
-            pause, reason = 0.0, _words(error)
+            pause, reason, patience = 0.0, _words(error), _patience(error)
         after = part.stat().st_size if part.exists() else 0
         failures = 1 if after > before else failures + 1
-        if failures >= ATTEMPTS:
+        if failures >= (ATTEMPTS if after else patience):
             raise unreachable(url, reason, target)
         wait(min(max(pause, 2.0 ** (failures - 1)), LONGEST_WAIT))
 
@@ -243,6 +244,8 @@ def fetch_json(url: str, wait: Callable[[float], object] = time.sleep) -> Any:
                     break
         except _TROUBLE as error:
             reason, pause = _words(error), 0.0
+            if attempt + 1 >= _patience(error):
+                break
         except (ValueError, RecursionError) as error:
             reason, pause = f"the answer is not JSON ({error})", 0.0
         if attempt < ATTEMPTS - 1:
@@ -278,6 +281,11 @@ def _words(error: BaseException) -> str:
     if isinstance(reason, TimeoutError) or "timed out" in text:
         return f"no answer within {TIMEOUT:g} s"
     return text or type(error).__name__
+
+
+def _patience(error: BaseException) -> int:
+    """Attempts to make; few where not even the name of the server is known: no network."""
+    return 2 if isinstance(getattr(error, "reason", None), socket.gaierror) else ATTEMPTS
 
 
 def _retry_after(headers: Any) -> float:

@@ -170,7 +170,7 @@ def _locate(found: Snapshot, folder: Path) -> Remote:
         raise DataError(f"the listing of {found.where} has an unknown form ({error})") from error
     except DataError as error:
         raise DataError(
-            f"{error} Without a network, get the file that begins with {found.file} from "
+            f"{error}. Without a network, get the file that begins with {found.file} from "
             f"{found.where} and put it into {folder}, or into a folder that "
             f"{download.MIRROR} names."
         ) from error
