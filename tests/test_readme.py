@@ -54,8 +54,7 @@ def test_the_main_job_runs_all_six_criteria(study_folder: Path) -> None:
 
 def test_the_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "block.py"
-    body = "\n".join(f"    {line}" for line in block("python").splitlines())
-    script.write_text(f"if __name__ == '__main__':\n{body}\n")
+    script.write_text(block("python"))  # workers need no "if __name__ == '__main__'"
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
