@@ -10,11 +10,14 @@ from offmap.plots.overview import overview
 from offmap.plots.parity import parity
 from offmap.plots.parts import bias_parts
 from offmap.plots.periodic import periodic_table
+from offmap.plots.remedies import rescue_curves
 from offmap.plots.scatter import coverages, model_against_model, shifts
+from offmap.plots.violins import bias_violins
 
 __all__ = [
     "Figure",
     "bias_parts",
+    "bias_violins",
     "coverages",
     "criterion_bars",
     "error_distribution",
@@ -22,6 +25,7 @@ __all__ = [
     "overview",
     "parity",
     "periodic_table",
+    "rescue_curves",
     "shifts",
     "size_curves",
 ]

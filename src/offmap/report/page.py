@@ -39,7 +39,12 @@ CHAPTERS: tuple[Chapter, ...] = (
         (failures.at_a_glance, failures.elements, failures.criteria, failures.task_table),
     ),
     Chapter("extrapolation", "Extrapolation?", "Is that extrapolation?", (extrapolation.section,)),
-    Chapter("why", "Why", "Why do they fail?", (why.section, bias.section, scaling.section)),
+    Chapter(
+        "why",
+        "Why",
+        "Why do they fail?",
+        (why.section, bias.section, bias.rescue, scaling.section),
+    ),
     Chapter("do", "What to do", "What should I do?", (advice.section,)),
     Chapter(
         "models", "Models", "How do the models compare?", (models.section, models.other_studies)
