@@ -1,0 +1,214 @@
+"""Write the results page of a finished study from the tables in its folder, figures included.
+
+    python examples/reproduce/write_results.py STUDY --out docs/results.md
+
+Every number comes from a table of the study folder that is named beside it. What a study lacks (no
+domain analysis, no scaling curves) is left out and said to be missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from offmap.columns import CRITERION, HELD_OUT
+from offmap.plots.outcomes import FAILS, HOLDS, UNDECIDED
+from offmap.report.published import published
+from offmap.report.tables import Tables
+from offmap.store import Store
+
+FIGURES = ("elements-mae_ratio", "overview", "coverages", "bias-parts", "exponents")
+
+
+def main() -> None:
+    """Read the arguments, write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    given = parser.parse_args()
+    tables = Tables(Store.open(given.study))
+    figures = copy_figures(given.study / "report" / "figures", given.out.parent / "figures")
+    given.out.write_text(page(tables, figures), encoding="utf-8")
+
+
+def page(tables: Tables, figures: Iterable[str]) -> str:
+    """The whole page in Markdown."""
+    parts = [opening(tables)]
+    for title, table, section in SECTIONS:
+        text = section(tables)
+        parts.append(f"## {title}\n\n" + (text or f"Not run yet: the study has no `{table}`."))
+    shown = set(figures)
+    pictures = [f"![{words}](figures/{n}.svg)" for n, words in CAPTIONS.items() if n in shown]
+    parts.append("## Figures\n\n" + "\n\n".join(pictures))
+    return "\n\n".join(parts) + "\n"
+
+
+def opening(tables: Tables) -> str:
+    """What was run on what."""
+    facts = tables.provenance
+    versions = ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items())
+    command = " ".join(
+        Path(word).name if "/" in word else word for word in facts["command"].split()
+    )
+    models = ", ".join(f"`{series}`" for series in tables.series)
+    return "\n".join(
+        [
+            "# Results",
+            "",
+            "Written from a study folder by `examples/reproduce/write_results.py`; each section"
+            " names the table that its numbers are from.",
+            "",
+            f"- Data: {facts.get('title') or facts.get('dataset')}, {facts.get('n_materials'):,}"
+            f" materials ({facts.get('n_rejected'):,} set aside), sha256"
+            f" `{str(facts.get('data_sha256'))[:16]}...`. {facts.get('source') or ''}",
+            f"- Target: `{tables.target}` ({tables.unit}).",
+            f"- Models: {models}; command `{command}`.",
+            f"- {facts.get('created', '')[:10]}, Python {facts.get('python')}, {versions}.",
+        ]
+    )
+
+
+def reference(tables: Tables) -> str:
+    """In-distribution scores of each model."""
+    rows = tables.reference
+    if not len(rows):
+        return ""
+    cells = [
+        (f"`{r.series}`", r.n_test, interval(r, "mae"), interval(r, "r2"), interval(r, "rmse"))
+        for r in rows.itertuples()
+    ]
+    return markdown(["model", "materials", f"MAE ({tables.unit})", "R²", "RMSE"], cells)
+
+
+def criteria(tables: Tables) -> str:
+    """Outcome counts and medians by criterion and model."""
+    rows = []
+    for series in tables.series:
+        tasks = tables.tasks_of(series)
+        for criterion, part in tasks.groupby(CRITERION, sort=False):
+            counts = [int((part["outcome"] == o).sum()) for o in (HOLDS, UNDECIDED, FAILS)]
+            good = f"{(part['r2'] > 0.95).mean():.0%}"
+            middle = f"{part['mae_ratio'].median():.2f}"
+            rows.append((f"`{series}`", criterion, len(part), *counts, middle, good))
+    head = ["model", "criterion", "tasks", "hold", "undecided", "fail", "median MAE ratio"]
+    return markdown([*head, "R² > 0.95"], rows) if rows else ""
+
+
+def worst(tables: Tables) -> str:
+    """The ten tasks of the first model with the largest ratio."""
+    if not tables.series:
+        return ""
+    tasks = tables.tasks_of(tables.series[0]).nlargest(10, "mae_ratio")
+    rows = [
+        (f"{r.criterion} {r.held_out}", r.n_test, interval(r, "mae"), interval(r, "mae_ratio"),
+         interval(r, "bias"), f"{r.pearson:.3f}", f"{r.r2:.3f}")
+        for r in tasks.itertuples()
+    ]  # fmt: skip
+    head = ["task", "n", "MAE", "MAE ratio", "bias", "Pearson", "R²"]
+    return f"Model `{tables.series[0]}`.\n\n" + markdown(head, rows)
+
+
+def findings(tables: Tables) -> str:
+    """Which of the published findings hold here."""
+    found = published([tables.store]).findings
+    says = {True: "holds", False: "does not hold", None: "not yet"}
+    rows = [
+        (r.finding, r.published, f"`{r.model}`", r.measured, says[r.holds])
+        for r in found.itertuples()
+    ]
+    return markdown(["finding", "published", "model", "here", ""], rows)
+
+
+def domain(tables: Tables) -> str:
+    """How many tasks are interpolation, and what share of the error the others have."""
+    if tables.verdicts is None or "verdict" not in tables.scored:
+        return ""
+    rows = []
+    for series in tables.series:
+        tasks = tables.tasks_of(series)
+        error = tasks["mae"] * tasks["n_test"]
+        for verdict, part in tasks.groupby("verdict", sort=False):
+            share = f"{error[part.index].sum() / error.sum():.0%}"
+            fails = int((part["outcome"] == FAILS).sum())
+            middle = f"{part['mae_ratio'].median():.2f}"
+            rows.append((f"`{series}`", verdict, len(part), fails, middle, share))
+    head = ["model", "verdict", "tasks", "fail", "median MAE ratio", "share of all absolute error"]
+    return markdown(head, rows)
+
+
+def bias(tables: Tables) -> str:
+    """The bias of each analysed task in words."""
+    found = tables.get("bias")
+    if found is None:
+        return ""
+    mine = found[found["method"].astype(str) == "offmap"].dropna(subset=["bias_composition"])
+    rows = [
+        (f"{r.criterion} {r.held_out}", f"`{r.model}`", f"{r.bias:+.3f}",
+         f"{r.bias_composition:+.3f}", f"{r.bias_structure:+.3f}", r.error_class, r.bias_verdict)
+        for r in mine.itertuples()
+    ]  # fmt: skip
+    head = ["task", "model", "bias", "composition", "structure", "kind of error", "in words"]
+    return markdown(head, rows) if rows else ""
+
+
+def scaling(tables: Tables) -> str:
+    """The verdict of each curve."""
+    found = tables.get("scaling")
+    if found is None or "verdict" not in found:
+        return ""
+    told = found.dropna(subset=["verdict"]).drop_duplicates([CRITERION, HELD_OUT, "verdict"])
+    rows = [(f"{r.criterion} {r.held_out}", f"`{r.model}`", r.verdict) for r in told.itertuples()]
+    return markdown(["task", "model", "verdict"], rows)
+
+
+Section = tuple[str, str, Callable[[Tables], str]]
+SECTIONS: tuple[Section, ...] = (
+    ("In distribution (`scores`)", "scores", reference),
+    ("Which of the published findings hold (`scores`)", "scores", findings),
+    ("By criterion (`scores`)", "scores", criteria),
+    ("The worst tasks (`scores`)", "scores", worst),
+    ("Interpolation or extrapolation (`verdicts`)", "verdicts", domain),
+    ("Where the bias comes from (`bias`)", "bias", bias),
+    ("Would more data help (`scaling`)", "scaling", scaling),
+)
+
+CAPTIONS = {
+    "elements-mae_ratio": "Leaving each element out: MAE over the in-distribution MAE",
+    "overview": "MAE ratio of every task",
+    "coverages": "Coverage against error over all tasks",
+    "bias-parts": "Bias by composition and structure",
+    "exponents": "Exponents of the learning curves",
+}
+
+
+def copy_figures(source: Path, target: Path) -> list[str]:
+    """Copy what there is of the figures that the page shows."""
+    found = [name for name in FIGURES if (source / f"{name}.svg").is_file()]
+    target.mkdir(parents=True, exist_ok=True)
+    for name in found:
+        shutil.copy(source / f"{name}.svg", target / f"{name}.svg")
+    return found
+
+
+def interval(row: object, name: str) -> str:
+    """A score with its interval."""
+    value, low, high = (getattr(row, f"{name}{end}", float("nan")) for end in ("", "_low", "_high"))
+    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def markdown(head: list[str], rows: Iterable[tuple[object, ...]]) -> str:
+    """A table; bars in cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+if __name__ == "__main__":
+    main()
