@@ -45,9 +45,12 @@ NAMES = st.text(max_size=20) | st.text(alphabet="a._-%/=<> ~é\0\\:", max_size=4
 @example(".", "%2E")
 @example("a/b", "a%2Fb")
 @example("\ud800", "é" * 300)
+@example("Co", "CO")
+@example("Li-Fe-O", "LI-FE-O")
+@example("con", "CON")
 def test_slugs(a: str, b: str) -> None:
     text = slug(a)
-    assert (text == slug(b)) == (a == b)
+    assert (text.casefold() == slug(b).casefold()) == (a == b)
     assert 0 < len(text.encode()) <= 200
     assert not set('/\\:*?"<>|=\0') & set(text)
     assert text.isascii()
@@ -86,9 +89,9 @@ def test_a_write_that_fails_leaves_what_was_there(
         raise OSError("no space left")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StudyError, match="no space"):
         store.write_table("scores", pd.DataFrame({"a": [2]}))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StudyError, match="no space"):
         store.save_predictions(CELL, predictions(), {})
     assert {path: path.read_bytes() for path in store.folder.iterdir() if path.is_file()} == before
     assert list(store.cell_folder(CELL).iterdir()) == []
@@ -129,7 +132,7 @@ def test_damaged_tables_say_so(store: Store) -> None:
 
 def test_done_failed_missing(store: Store) -> None:
     assert store.state(CELL) == "missing"
-    store.save_error(CELL, ValueError("no luck"), "trace")
+    store.save_error(CELL, "ValueError", "no luck", "trace")
     assert store.state(CELL) == "failed"
     assert store.error(CELL)["message"] == "no luck"
     store.save_predictions(CELL, predictions(), {"seconds": 2.5})
@@ -169,7 +172,7 @@ def test_the_folder_of_runs_reads_as_one_table(store: Store) -> None:
     ]
     for cell in cells:
         store.save_predictions(cell, predictions(2), {"ok": True})
-    store.save_error(CELL, ValueError("x"), "")
+    store.save_error(CELL, "ValueError", "x", "")
     together = store.read_predictions(cells)
     assert together.columns.tolist() == [*CELL_KEYS, "material_id", "y_true", "y_pred"]
     assert together["held_out"].dtype == "category"
@@ -222,9 +225,30 @@ def test_folders_that_are_no_study(tmp_path: Path, store: Store) -> None:
         Store(tmp_path / "thesis.tex").lock(),
     ):
         pass
+
+
+def test_a_damaged_study_file_has_a_twin(store: Store) -> None:
+    whole = store.study_file.read_text()
+    for damaged in (b"\xff", b"", b"[x]", whole[: len(whole) // 2].encode(), b"models = 1"):
+        store.study_file.write_bytes(damaged)
+        assert store.study() == Study()
+        assert store.provenance() == PROVENANCE
+        store.check(Study(), PROVENANCE["data_sha256"])
+    store.study_file.unlink()
+    assert Store.open(store.folder).study() == Study()
+    (store.folder / "_study.toml").write_bytes(b"\xff")
     store.study_file.write_bytes(b"\xff")
     with pytest.raises(StudyError, match="cannot read"):
         store.provenance()
+
+
+def test_settings_edited_by_hand_are_not_those_of_what_is_there(store: Store) -> None:
+    text = store.study_file.read_text()
+    store.study_file.write_text(text.replace("seed = 0", "seed = 1"))
+    edited = store.study()
+    assert edited.seed == 1
+    with pytest.raises(StudyError, match="seed: 0 -> 1"):
+        Store.create(store.folder, edited, PROVENANCE)
 
 
 def test_a_folder_of_a_run_killed_at_its_start_can_be_used(tmp_path: Path) -> None:

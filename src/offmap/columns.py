@@ -27,6 +27,7 @@ HELD_OUT = "held_out"
 SEED = "seed"
 N_TRAIN = "n_train"
 N_TEST = "n_test"
+ROUND = "round"
 
 Y_TRUE = "y_true"
 Y_PRED = "y_pred"
@@ -75,6 +76,7 @@ COLUMNS: dict[str, Column] = {
     SEED: Column("Seed", "", "Seed of everything random in the cell"),
     N_TRAIN: Column("Train", "", "Materials the model was trained on"),
     N_TEST: Column("Test", "", "Materials of the test set"),
+    ROUND: Column("Round", "", "Boosting round or epoch after which the model was asked"),
     "kept": Column("Kept", "", "Whether the task is run"),
     "reason": Column("Reason", "", "Why it was kept, skipped or set aside"),
     Y_TRUE: Column("Reference value", "target", "The label in the dataset"),

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from offmap.columns import (
-    CRITERION,
-    HELD_OUT,
-    MATERIAL_ID,
-    N_TRAIN,
-    Y_PRED,
-    Y_TRUE,
-)
-from offmap.crystals import Crystals
-from offmap.engines import Local, Outcome
-from offmap.inputs import CRYSTALS, Inputs, representations_of, save_arrays
-from offmap.models.base import make_model
+from offmap.columns import CRITERION, HELD_OUT, N_TRAIN
+from offmap.engines import Local, Outcome, Shard
+from offmap.engines.dask import Dask
+from offmap.inputs import CRYSTALS, Inputs, representations_of, save_arrays, shared_arrays
+from offmap.models.base import make_model, needs_gpu
 from offmap.progress import Reporter, Silent
-from offmap.store import Cell, Store, slug, states
+from offmap.store import Cell, Store, states, writing
 from offmap.study import Study
-from offmap.tasks.random import random_order
-
-POOL_SHARE = 0.8
-"""Share of a task's training side that cells with fewer materials draw from."""
-
-# Nothing fitted in a cell ever saw its test rows, labels or features; said in every `_run.json`.
-_VALIDATION = "none: the settings are fixed, no validation set, no early stopping"
+from offmap.worker import Fitted, Work, arrays_of, fit_cell, keep, run_cell, start_worker
 
 
 def cells(store: Store) -> list[Cell]:
@@ -71,6 +53,9 @@ def evaluate(
     jobs: int = 1,
     reporter: Reporter | None = None,
     chosen: Sequence[Cell] | None = None,
+    engine: Local | Dask | None = None,
+    shard: Shard | None = None,
+    **how: Any,
 ) -> list[Outcome]:
     """Run every cell that is missing or failed before.
 
@@ -84,146 +69,103 @@ def evaluate(
         Cells to run at once; each gets its share of the cores.
     chosen
         Cells to run; by default the whole grid.
+    engine
+        Where cells run; by default ``jobs`` processes on this machine. Results do not depend on it.
+    shard
+        Run only this part of the cells.
+    **how
+        ``draw`` and ``by_round`` of :class:`offmap.worker.Work`.
 
     Returns
     -------
     list of Outcome
         What was run now, failures named.
+
+    Raises
+    ------
+    StudyError
+        If the study folder cannot be written to.
     """
     reporter = reporter or Silent()
     wanted = list(cells(store) if chosen is None else chosen)
-    known = states(store, wanted)
-    todo = [cell for cell in wanted if cell not in set(known["done"])]
+    if shard:
+        wanted = shard.of(wanted)
+    for cell, why in store.verify(wanted).items():
+        reporter.say(f"to be done again: {cell.name}: {why}")
+    done = set(states(store, wanted)["done"])
+    todo = [cell for cell in wanted if cell not in done]
     outcomes: list[Outcome] = []
     if not todo:
         return outcomes
-    engine = Local(min(jobs, len(todo)))
-    settings = {name: dict(s) for name, s in inputs.study.model_settings.items()}
-    with (
-        TemporaryDirectory(prefix=".arrays-", dir=store.folder) as folder,
-        reporter.step("Train and predict") as progress,
-    ):
-        save_arrays(inputs, Path(folder))
-        names = (inputs.membership.criterion, inputs.membership.held_out)
-        crystals = (
-            inputs.dataset.crystals if any(c.representation == CRYSTALS for c in todo) else None
-        )
-        work = Work(Path(folder), store.folder, *names, settings, engine.threads, crystals)
+    engine = engine or Local(jobs)
+    where = (store, inputs, todo, how)
+    results = (
+        _on_cluster(engine, *where, reporter.say)
+        if isinstance(engine, Dask)
+        else _on_this_machine(engine, *where)
+    )
+    with reporter.step("Train and predict") as progress:
         progress(0, len(todo))
-        for outcome in engine.run(run_cell, todo, start_worker, (work,)):
+        for outcome in results:
             outcomes.append(outcome)
             if outcome.error:
-                store_crash(store, outcome)
+                if not store.error(outcome.cell):  # its process died before it could
+                    store.save_error(outcome.cell, "RuntimeError", outcome.error, "")
                 reporter.say(f"failed: {outcome.cell.name}: {outcome.error}")
             progress(len(outcomes), len(todo))
     return outcomes
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a worker process needs to run any cell; arrays are mapped, not copied."""
-
-    arrays: Path
-    study_folder: Path
-    criterion: NDArray[np.object_]
-    held_out: NDArray[np.object_]
-    settings: Mapping[str, Mapping[str, Any]]
-    threads: int
-    crystals: Crystals | None = None
-
-    def load(self, name: str) -> NDArray[Any]:
-        """One of the shared arrays."""
-        array: NDArray[Any] = np.load(self.arrays / f"{name}.npy", mmap_mode="r")
-        return array
-
-    def split(self, cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows to train on and rows to predict.
-
-        The whole training side is trained on, and the test side predicted, unless the cell asks for
-        fewer materials. Then a fifth of the training side is kept out as an in-distribution test
-        (the same for every size and seed) and predicted too, and the first ``n_train`` of the rest,
-        in the cell's random order, are trained on: smaller sets are parts of larger ones.
-        """
-        task = np.flatnonzero((self.criterion == cell.criterion) & (self.held_out == cell.held_out))
-        is_test = np.array(self.load("test")[task[0]])
-        train = np.flatnonzero(~is_test)
-        if cell.n_train < len(train):
-            ids = self.load("material_id")[train].tolist()
-            order = train[random_order(ids, 0)]
-            pool, inside = np.split(order, [int(len(order) * POOL_SHARE)])
-            drawn = pool[random_order(self.load("material_id")[pool].tolist(), cell.seed + 1)]
-            train = np.sort(drawn[: cell.n_train])
-            is_test[inside] = True
-        return train, np.flatnonzero(is_test)
-
-    def rows(self, representation: str, rows: NDArray[np.int64]) -> Any:
-        """What the model is given for these materials."""
-        if representation == CRYSTALS and self.crystals is not None:
-            return self.crystals.take(rows)
-        return np.asarray(self.load(f"features-{slug(representation)}")[rows])
+def _on_this_machine(
+    engine: Local, store: Store, inputs: Inputs, todo: Sequence[Cell], how: Mapping[str, Any]
+) -> Iterator[Outcome]:
+    """Workers map the arrays from a temporary folder, and save what they did themselves."""
+    engine = Local(min(engine.jobs, len(todo)))
+    with store.temporary_folder() as folder:
+        with writing(folder):
+            save_arrays(inputs, folder)
+        with_crystals = any(cell.representation == CRYSTALS for cell in todo)
+        work = replace(_work(inputs, store, folder, engine.threads), **how)
+        if with_crystals:
+            work = replace(work, crystals=inputs.dataset.crystals)
+        yield from engine.run(run_cell, todo, start_worker, (work,))
 
 
-_WORK: list[Work] = []  # one per worker process, set when it starts
+def _on_cluster(
+    engine: Dask,
+    store: Store,
+    inputs: Inputs,
+    todo: Sequence[Cell],
+    how: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> Iterator[Outcome]:
+    """Workers are sent the arrays and send back what they did; it is saved here."""
+    work = replace(_work(inputs, store, {}, 1), **how)
+    shared = {_WORK: work, CRYSTALS: inputs.dataset.crystals, **shared_arrays(inputs)}
+    settings = inputs.study.model_settings
+    gpu = {name: needs_gpu(name, settings.get(name, {})) for name in {c.model for c in todo}}
+    results = engine.run(_fit_there, todo, shared, _needs, lambda cell: gpu[cell.model], say)
+    for cell, result in results:
+        yield Outcome(cell, 0.0, result) if isinstance(result, str) else keep(store, result)
 
 
-def start_worker(work: Work) -> None:
-    """Make a process ready to run cells."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(work.threads)
-    _WORK[:] = [work]
+_WORK = "work"  # the name under which what is no array is shared
 
 
-def run_cell(cell: Cell) -> Outcome:
-    """Fit, predict and save one cell in this process. Errors are saved and returned, not raised."""
-    work = _WORK[0]
-    store = Store(work.study_folder)
-    begun, cpu_begun = time.perf_counter(), time.process_time()
-    try:
-        frame, facts = fit_predict(work, cell)
-        facts["seconds"] = time.perf_counter() - begun
-        facts["cpu_seconds"] = time.process_time() - cpu_begun  # of all threads
-        store.save_predictions(cell, frame, facts)
-        return Outcome(cell, time.perf_counter() - begun)
-    except Exception as error:  # any failure of any model is a result of the grid
-        store.save_error(cell, error, traceback.format_exc())
-        return Outcome(cell, time.perf_counter() - begun, f"{type(error).__name__}: {error}")
+def _work(inputs: Inputs, store: Store, arrays: Any, threads: int) -> Work:
+    settings = {name: dict(s) for name, s in inputs.study.model_settings.items()}
+    names = (inputs.membership.criterion, inputs.membership.held_out)
+    return Work(arrays, store.folder, *names, settings, threads)
 
 
-def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Train on the task's training rows and predict its test rows."""
-    train, test = work.split(cell)
-    y = work.load("y")
-    model = make_model(cell.model, work.settings.get(cell.model, {}), cell.seed, work.threads)
-    fit_begun = time.perf_counter()
-    model.fit(work.rows(cell.representation, train), np.asarray(y[train]))
-    predict_begun = time.perf_counter()
-    y_pred = np.asarray(model.predict(work.rows(cell.representation, test)), dtype=np.float64)
-    predicted = time.perf_counter()
-    if y_pred.shape != (len(test),) or not np.isfinite(y_pred).all():
-        raise ValueError(
-            f"the model gave {np.isfinite(y_pred).sum()} numbers for {len(test)} materials"
-        )
-    frame = pd.DataFrame(
-        {MATERIAL_ID: work.load("material_id")[test], Y_TRUE: y[test], Y_PRED: y_pred}
-    )
-    facts = {
-        "fit_seconds": predict_begun - fit_begun,
-        "predict_seconds": predicted - predict_begun,
-        "threads": work.threads,
-        "n_train": len(train),
-        "n_test": len(test),
-        "validation": _VALIDATION,
-        "model": type(model).__module__ + "." + type(model).__qualname__,
-        "offmap": version("offmap"),
-    }
-    return frame, facts
+def _needs(cell: Cell) -> list[str]:
+    crystals = [CRYSTALS] if cell.representation == CRYSTALS else []
+    return [_WORK, *crystals, *arrays_of(cell)]
 
 
-def store_crash(store: Store, outcome: Outcome) -> None:
-    """Note a cell whose process died, unless its own error is there already."""
-    if not store.error(outcome.cell):
-        store.save_error(outcome.cell, RuntimeError(outcome.error), "")
+def _fit_there(cell: Cell, shared: Mapping[str, Any], threads: int) -> Fitted:
+    work = replace(shared[_WORK], arrays=shared, crystals=shared.get(CRYSTALS), threads=threads)
+    return fit_cell(work, cell)
 
 
 def estimate_seconds(

@@ -101,8 +101,9 @@ def load_materials(
             exclude=study.exclude,
             limit=study.limit,
             seed=study.seed,
+            progress=progress,
         )
-        progress(1, 1)
+        progress(len(dataset), len(dataset))
     order = np.argsort(dataset.frame[MATERIAL_ID].to_numpy(dtype=str), kind="stable")
     return dataset.take(order), dataset.target(study.target) if labelled else ""
 

@@ -100,6 +100,7 @@ TABLES: dict[str, dict[str, Entry]] = {
     },
     "engine": {
         "local": Entry("offmap.engines:Local", "processes on this machine"),
+        "dask": Entry("offmap.engines.dask:Dask", "workers of a Dask cluster", "dask"),
     },
     "detector": {
         "knn": Entry(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from offmap.columns import CHEMICAL_SYSTEM, IN_DISTRIBUTION, MATERIAL_ID
-from offmap.engines import Outcome, n_cores
+from offmap.engines import Local, Outcome, Shard, n_cores
+from offmap.engines.dask import Dask
 from offmap.errors import StudyError
 from offmap.evaluate import cells, estimate_seconds, evaluate, grid
 from offmap.inputs import Inputs, prepare
@@ -62,6 +65,8 @@ def run(
     out: str | Path | None = None,
     jobs: int | None = None,
     reporter: Reporter | None = None,
+    engine: Local | Dask | None = None,
+    shard: Shard | None = None,
 ) -> Run:
     """Run a study from data to report.
 
@@ -75,6 +80,11 @@ def run(
         Cells to run at once; by default one per core.
     reporter
         Shows progress.
+    engine
+        Where cells run; by default ``jobs`` processes on this machine. Results do not depend on it.
+    shard
+        Run only this part of the cells, beside other shards, and leave scores and report to a run
+        without shard when all are done.
 
     Returns
     -------
@@ -90,15 +100,50 @@ def run(
     store = Store(out or default_folder(study))
     store.check(study)
     inputs = prepare(study, jobs, reporter, store=store)
-    with store.lock():
-        store.clean()
-        create(store.folder, inputs)
+    with held(store, reporter, shard):
+        _create_beside(store, inputs, shard)
         reporter.say(describe(inputs))
-        outcomes = evaluate(store, inputs, jobs, reporter)
-        if states(store, cells(store))["done"]:
+        outcomes = evaluate(store, inputs, jobs, reporter, engine=engine, shard=shard)
+        if not shard and states(store, cells(store))["done"]:
             score(store, reporter)
             report(store, reporter)
     return Run(store, tuple(outcome for outcome in outcomes if outcome.error))
+
+
+def train(
+    store: Store,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+    engine: Local | Dask | None = None,
+    shard: Shard | None = None,
+) -> list[Outcome]:
+    """Train and predict what is missing in a study folder; see :func:`offmap.evaluate.evaluate`."""
+    reporter = reporter or Silent()
+    with held(store, reporter, shard):
+        inputs = prepare(store.study(), jobs, reporter, store=store)
+        _create_beside(store, inputs, shard)
+        return evaluate(store, inputs, jobs, reporter, engine=engine, shard=shard)
+
+
+@contextmanager
+def held(store: Store, reporter: Reporter, shard: Shard | None = None) -> Iterator[None]:
+    """Hold a study folder; what a killed run left in it is mended, unless shards are at work.
+
+    Raises
+    ------
+    StudyError
+        If another run holds it.
+    """
+    with store.lock(shard.name if shard else ""):
+        for text in () if shard else store.clean():
+            reporter.say(text)
+        yield
+
+
+def _create_beside(store: Store, inputs: Inputs, shard: Shard | None) -> None:
+    """Write the study; a shard does it while no other one does."""
+    with store.lock_briefly() if shard else nullcontext():
+        create(store.folder, inputs)
 
 
 def default_folder(study: Study) -> Path:

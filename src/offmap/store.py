@@ -2,6 +2,7 @@
 
 Every file is written under a temporary name and moved into place, so a reader never sees half of
 one. A cell is done when its ``_run.json`` exists and its predictions have the size written there.
+What is read is compared with the checksum it was written with.
 """
 
 from __future__ import annotations
@@ -9,30 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
 import pandas as pd
 
+from offmap import locks
 from offmap.columns import CELL_KEYS
-from offmap.errors import StudyError
+from offmap.errors import OffmapError, StudyError
+from offmap.slugs import slug as slug
 from offmap.study import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 State = Literal["done", "failed", "missing"]
-
-# File systems take names of 255 bytes; temporary files have somewhat longer ones than their target.
-_LONGEST = 200
 
 # Settings that may grow between two runs in one folder: what is there stays valid.
 _MAY_GROW = ("models", "criteria", "representations")
@@ -63,21 +61,6 @@ class Cell:
     def keys(self) -> dict[str, Any]:
         """The key columns."""
         return asdict(self)
-
-
-def slug(value: object) -> str:
-    """A path part that any file system takes and that can be read back (percent-encoded).
-
-    Only a long one cannot: its end gives way to a digest.
-    """
-    text = quote(str(value), safe="+-, ()@", errors="surrogatepass")
-    # A dot or underscore in front would hide the folder from table readers; at the end, Windows
-    # drops dots and spaces.
-    text = re.sub(r"^[._ ]|[. ]$", lambda m: f"%{ord(m[0]):02X}", text) or "%"
-    if len(text) > _LONGEST:
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        text = f"{text[: _LONGEST - 40]}%%{digest}"
-    return text
 
 
 class Store:
@@ -113,7 +96,7 @@ class Store:
     def open(cls, folder: str | Path) -> Store:
         """Open an existing study folder, or say that it is none."""
         store = cls(folder)
-        if not store.study_file.is_file():
+        if not (store.study_file.is_file() or store._study_twin.is_file()):
             raise StudyError(f"{folder} is not a study folder: it has no study.toml")
         return store
 
@@ -132,26 +115,46 @@ class Store:
         """Folder of static figures, each with its table."""
         return self.folder / "report" / "figures"
 
+    @property
+    def _study_twin(self) -> Path:
+        """What the study file held when it was written, should that be damaged."""
+        return self.folder / "_study.toml"
+
     def study(self) -> Study:
-        """The configuration."""
-        return Study.from_toml(self.study_file)
+        """The configuration, from the twin if the study file is damaged."""
+        try:
+            if "provenance" in _toml(self.study_file):  # written last: the file is not cut short
+                return Study.from_toml(self.study_file)
+        except (OffmapError, *_NO_TOML):
+            pass
+        return Study.from_toml(self._study_twin if self._study_twin.exists() else self.study_file)
+
+    def _written(self) -> Study:
+        """The configuration that the folder was made with, whatever was edited since."""
+        try:
+            return Study.from_toml(self._study_twin)
+        except OffmapError:
+            return self.study()
 
     def provenance(self) -> dict[str, Any]:
         """Where the data came from, what they hashed to, and the versions that were used."""
-        try:
-            text = self.study_file.read_text(encoding="utf-8")
-            provenance: dict[str, Any] = tomllib.loads(text).get("provenance", {})
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise StudyError(f"cannot read {self.study_file}: {error}") from error
-        return provenance
+        errors = []
+        for path in (self._study_twin, self.study_file):
+            try:
+                provenance: dict[str, Any] = _toml(path)["provenance"]
+            except _NO_TOML as error:
+                errors.append(error)
+            else:
+                return provenance
+        raise StudyError(f"cannot read {self.study_file}: {errors[-1]}")
 
     def check(self, study: Study, data_sha256: str = "") -> None:
         """Raise :class:`StudyError` unless this study can be begun, or gone on with, here."""
-        if not self.study_file.exists():
+        if not (self.study_file.exists() or self._study_twin.exists()):
             if self.folder.exists() and not _is_empty(self.folder):
                 raise StudyError(f"{self.folder} exists and is not a study; choose another --out")
             return
-        old = self.study()
+        old = self._written()
         lines = [
             line for line in old.differences(study) if not _grew(old, study, line.partition(":")[0])
         ]
@@ -169,7 +172,8 @@ class Store:
         import tomli_w
 
         settings = study.to_dict() | {"provenance": dict(provenance)}
-        self._write(self.study_file, lambda path: path.write_text(tomli_w.dumps(settings), "utf-8"))
+        for file in (self._study_twin, self.study_file):
+            self._write(file, lambda path: path.write_text(tomli_w.dumps(settings), "utf-8"))
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -197,13 +201,14 @@ class Store:
         """
         path = self.table_file(name)
         if not path.is_file():
-            raise StudyError(
-                f"{self.folder} has no {path.name} yet: run 'offmap {_MAKER.get(name, 'run')}'"
-            )
+            raise StudyError(f"{self.folder} has no {path.name} yet: run 'offmap {_maker(name)}'")
         try:
-            return pd.read_parquet(path, partitioning=None)  # folders named a=b mean nothing
+            frame: pd.DataFrame = _read_parquet(path).to_pandas()
         except (OSError, ValueError) as error:
-            raise StudyError(f"{path} is damaged ({error}): delete it and run again") from error
+            raise StudyError(
+                f"{path} is damaged ({error}): run 'offmap {_maker(name)}' again"
+            ) from error
+        return frame
 
     def write_text(self, relative: str, text: str) -> Path:
         """Write a text file of the report."""
@@ -227,21 +232,55 @@ class Store:
             return "done"
         return "failed" if (folder / "_error.json").exists() else "missing"
 
-    def save_predictions(self, cell: Cell, frame: pd.DataFrame, run: Mapping[str, Any]) -> None:
-        """Keep a finished cell: ``material_id``, ``y_true``, ``y_pred``, and how it was run."""
+    def save_predictions(
+        self,
+        cell: Cell,
+        frame: pd.DataFrame,
+        run: Mapping[str, Any],
+        history: pd.DataFrame | None = None,
+    ) -> None:
+        """Keep a finished cell: ``material_id``, ``y_true``, ``y_pred``, and how it was run.
+
+        ``history`` holds the same after each ``round`` of training.
+        """
         folder = self.cell_folder(cell)
+        if history is not None:
+            past = history.assign(**cell.keys())[[*CELL_KEYS, *history.columns]]
+            self._write(folder / "history.parquet", lambda path: _to_parquet(past, path))
         keyed = frame.assign(**cell.keys())[[*CELL_KEYS, *frame.columns]]
         path = folder / "predictions.parquet"
         self._write(path, lambda temporary: _to_parquet(keyed, temporary))
-        facts = dict(run) | {"n_bytes": path.stat().st_size}
+        facts = dict(run) | {"n_bytes": path.stat().st_size, "blake2b": _digest(path.read_bytes())}
         self._write(folder / "_run.json", lambda temporary: temporary.write_text(json.dumps(facts)))
         (folder / "_error.json").unlink(missing_ok=True)
 
-    def save_error(self, cell: Cell, error: BaseException, trace: str) -> None:
+    def save_error(self, cell: Cell, error: str, message: str, trace: str) -> None:
         """Note why a cell failed. It is tried again at the next start."""
-        facts = {"error": type(error).__name__, "message": str(error), "traceback": trace}
+        facts = {"error": error, "message": message, "traceback": trace}
         folder = self.cell_folder(cell)
         self._write(folder / "_error.json", lambda path: path.write_text(json.dumps(facts)))
+
+    def verify(self, cells: Iterable[Cell]) -> dict[Cell, str]:
+        """Compare finished cells with their checksums; those that differ count as missing from now.
+
+        Returns
+        -------
+        dict of Cell to str
+            What was damaged.
+        """
+        damaged = {}
+        for cell in cells:
+            folder = self.cell_folder(cell)
+            if not (folder / "_run.json").exists():
+                continue
+            run = self.run_facts(cell)
+            if not run:
+                damaged[cell] = "its _run.json is damaged"
+            elif not _matches(folder / "predictions.parquet", run):
+                damaged[cell] = "its predictions are damaged or gone"
+            if cell in damaged:
+                (folder / "_run.json").unlink()
+        return damaged
 
     def run_facts(self, cell: Cell) -> dict[str, Any]:
         """How a finished cell was run (seconds, versions, sizes); empty if it is not."""
@@ -259,69 +298,105 @@ class Store:
         StudyError
             If a file is damaged.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return _joined([self._read_cell(cell, "predictions") for cell in cells])
 
-        tables = []
-        for cell in cells:
-            path = self.cell_folder(cell) / "predictions.parquet"
-            try:
-                tables.append(_with_categories(pq.read_table(path, partitioning=None)))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise StudyError(f"{path} is damaged ({error}): delete it and run again") from error
-        if not tables:
-            return pd.DataFrame(columns=[*CELL_KEYS, "material_id", "y_true", "y_pred"])
-        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
-        return frame
+    def read_histories(self, cells: Iterable[Cell]) -> pd.DataFrame:
+        """Predictions after each ``round``, of finished cells whose training was followed."""
+        followed = [c for c in cells if (self.cell_folder(c) / "history.parquet").is_file()]
+        return _joined([self._read_cell(cell, "history") for cell in followed])
+
+    def _read_cell(self, cell: Cell, name: str) -> pa.Table:
+        import pyarrow as pa
+
+        path = self.cell_folder(cell) / f"{name}.parquet"
+        try:
+            content = path.read_bytes()
+            kept = self.run_facts(cell).get("blake2b") if name == "predictions" else None
+            if kept not in (None, _digest(content)):
+                raise ValueError("not what was written")
+            return _with_categories(_read_parquet(pa.BufferReader(content)))
+        except (OSError, ValueError, KeyError) as error:
+            raise StudyError(
+                f"{path} is damaged ({error}): run 'offmap evaluate {self.folder}' to make it again"
+            ) from error
+
+    def additions(self, choice: str) -> Store:
+        """Further cells of the same study, trained on data that were added by ``choice``."""
+        return Store(self.folder / "added" / choice)
 
     # -- safety ----------------------------------------------------------------------------------
 
+    def lock(self, part: str = "") -> AbstractContextManager[None]:
+        """Hold the folder against a second run; see :func:`offmap.locks.hold`."""
+        return locks.hold(self.folder, part)
+
+    def lock_briefly(self) -> AbstractContextManager[None]:
+        """Hold the folder while a shard makes the study; see :func:`offmap.locks.hold_briefly`."""
+        return locks.hold_briefly(self.folder)
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder against a second run; a killed run lets go by itself.
-
-        Raises
-        ------
-        StudyError
-            If another run holds it, or it cannot be made.
-        """
-        from filelock import FileLock, Timeout
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(f"cannot make the folder {self.folder}: {error.strerror}") from error
-        held = FileLock(self.folder / ".lock", timeout=0)
-        try:
-            held.acquire()
-        except Timeout as error:
-            raise StudyError(
-                f"another run is working in {self.folder}; wait for it or stop it"
-            ) from error
-        try:
-            yield
-        finally:
-            held.release()
+    def temporary_folder(self) -> Iterator[Path]:
+        """A folder that is gone afterwards; what a killed run leaves, :meth:`clean` removes."""
+        with writing(self.folder):
+            folder = tempfile.TemporaryDirectory(prefix=".arrays-", dir=self.folder)
+        with folder as name:
+            yield Path(name)
 
     @staticmethod
     def _write(path: Path, write: Callable[[Path], object]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(f".{path.name}", ".writing-", path.parent)
-        os.close(handle)
-        try:
-            write(Path(name))
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(f".{path.name}", ".writing-", path.parent)
+            os.close(handle)
+            try:
+                write(Path(name))
+                os.chmod(name, 0o644)
+                os.replace(name, path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
 
-    def clean(self) -> None:
-        """Remove temporary files that a killed run left behind."""
+    def clean(self) -> list[str]:
+        """Remove temporary files that a killed run left behind, and set damaged tables aside.
+
+        Returns
+        -------
+        list of str
+            Tables that were damaged, and how to make them again.
+        """
         for path in self.folder.rglob(".writing-*"):
             path.unlink(missing_ok=True)
         for path in self.folder.glob(".arrays-*"):
             shutil.rmtree(path, ignore_errors=True)
+        said = []
+        for path in sorted(self.folder.glob("*.parquet")):
+            try:
+                _read_parquet(path)
+            except (OSError, ValueError):
+                path.replace(path.with_name(f"_damaged-{path.name}"))
+                said.append(
+                    f"{path.name} was damaged and is set aside; 'offmap {_maker(path.stem)}"
+                    f" {self.folder}' makes it again"
+                )
+        return said
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in words that something could not be written.
+
+    Raises
+    ------
+    StudyError
+        For any error of the operating system: a full disk, no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"cannot write {path}: {error.strerror or error}; what was done before is kept:"
+            " mend that and run the same command again"
+        ) from error
 
 
 _MAKER = {
@@ -336,6 +411,18 @@ _MAKER = {
 }
 
 
+_NO_TOML = (OSError, ValueError, KeyError, RecursionError)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _maker(name: str) -> str:
+    """The command that makes a table."""
+    return _MAKER.get(name) or _MAKER.get(name.partition("_")[0], "run")
+
+
 def _is_empty(folder: Path) -> bool:
     """Whether nothing is there but the lock and what a killed run left."""
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
@@ -346,7 +433,37 @@ def _grew(old: Study, new: Study, name: str) -> bool:
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, compression="zstd", index=False)
+    frame.to_parquet(path, compression="zstd", index=False, write_page_checksum=True)
+
+
+def _read_parquet(source: Any) -> pa.Table:
+    """A table of one file, its checksums compared."""
+    import pyarrow.parquet as pq
+
+    # Folders named a=b mean nothing.
+    return pq.read_table(source, partitioning=None, page_checksum_verification=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _matches(predictions: Path, run: Mapping[str, Any]) -> bool:
+    """Whether a file is what was written; files of older versions have no checksum."""
+    try:
+        content = predictions.read_bytes()
+    except OSError:
+        return False
+    return len(content) == run.get("n_bytes") and run.get("blake2b") in (None, _digest(content))
+
+
+def _joined(tables: Sequence[pa.Table]) -> pd.DataFrame:
+    import pyarrow as pa
+
+    if not tables:
+        return pd.DataFrame(columns=[*CELL_KEYS, "material_id", "y_true", "y_pred"])
+    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    return frame
 
 
 def _with_categories(table: pa.Table) -> pa.Table:

@@ -90,7 +90,7 @@ def test_the_same_tables_give_the_same_page(tmp_path: Path) -> None:
 def test_a_half_finished_study_says_what_is_missing(tmp_path: Path) -> None:
     store = small(tmp_path / "study", finished=0.7)
     cell = Tables(store).cells["missing"][0]
-    store.save_error(cell, ValueError("<i>too hot</i>"), "")
+    store.save_error(cell, "ValueError", "<i>too hot</i>", "")
     html = text_of(report(store))
     assert "This study is not finished" in html
     assert "cells (a model on a task) have not been run" in html

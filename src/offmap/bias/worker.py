@@ -28,9 +28,6 @@ _WORK: list[tuple[Work, int]] = []  # one per worker process, set when it starts
 
 def start_worker(work: Work, threads: int) -> None:
     """Make a process ready for any task, each with so many threads."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(threads)
     _WORK[:] = [(work, threads)]
 
 

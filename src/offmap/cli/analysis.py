@@ -44,6 +44,9 @@ def bias(
         bool, typer.Option("--rescue", help="What a few labels of each group would mend.")
     ] = False,
     faithful: Faithful = False,
+    local_difference: Annotated[
+        str, typer.Option(help="Count LocalPropertyDifference as structure or composition.")
+    ] = "structure",
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,8 +59,9 @@ def bias(
     store, inputs, cores = _opened(folder, jobs, shown)
     with store.lock():
         found = job(
-            store, inputs, names(held_out) or None, cores, shown, rescue=rescue, faithful=faithful
-        )
+            store, inputs, names(held_out) or None, cores, shown, rescue=rescue, faithful=faithful,
+            local_difference=local_difference,
+        )  # fmt: skip
     shown.say(CAVEAT)
     show_table(found.tasks, as_json)
     _finish(found.failed)
@@ -103,7 +107,10 @@ def _opened(folder: Path, jobs: int | None, shown: Reporter) -> tuple[Store, Inp
     from offmap.store import Store
 
     store, cores = Store.open(folder), jobs or n_cores()
-    return store, prepare(store.study(), cores, shown), cores
+    with store.lock():
+        for text in store.clean():
+            shown.say(text)
+    return store, prepare(store.study(), cores, shown, store=store), cores
 
 
 def _finish(failed: tuple[Outcome, ...]) -> None:

@@ -31,7 +31,11 @@ Exclude = Annotated[
 ]
 Cleaning = Annotated[str | None, typer.Option(help="none, or study: target below 5 eV/atom.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; default: all cores.")]
-Engine = Annotated[str, typer.Option(help="Where cells run: local.")]
+Engine = Annotated[str, typer.Option(help="Where cells run: local or dask.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler: tcp://HOST:8786.")]
+ShardOption = Annotated[
+    str, typer.Option("--shard", metavar="I/N", help="Run only part I of N, for job arrays.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HeldOut = Annotated[
     str, typer.Option(help="Tasks, such as element/H,element/F; default: every finished one.")
@@ -48,6 +52,20 @@ def make_study(file: Path | None, **given: Any) -> Study:
         if isinstance(value, list):
             changes[key] = [name for listed in value for name in names(listed)]
     return study.replace(**changes)
+
+
+def make_engine(name: str, jobs: int, scheduler: str) -> Any:
+    """The engine of this name."""
+    from offmap import registry
+
+    return registry.load("engine", name)(jobs, scheduler)
+
+
+def make_shard(text: str) -> Any:
+    """The part of a grid that a text such as ``3/20`` stands for; None if it is empty."""
+    from offmap.engines import Shard
+
+    return Shard.parse(text) if text else None
 
 
 def resolved(dataset: str) -> str:

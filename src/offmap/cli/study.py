@@ -20,10 +20,14 @@ from offmap.cli.options import (
     MinSize,
     Models,
     Representations,
+    Scheduler,
     Seed,
+    ShardOption,
     StudyFile,
     Symprec,
     Target,
+    make_engine,
+    make_shard,
     make_study,
     resolved,
 )
@@ -47,15 +51,17 @@ def run(
     ] = None,
     jobs: Jobs = None,
     engine: Engine = "local",
+    scheduler: Scheduler = "",
+    shard: ShardOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
 ) -> None:
     """Run a study from data to report; without arguments, the embedded dataset."""
     from offmap import stages as job
     from offmap.engines import n_cores
-    from offmap.registry import check
     from offmap.terminal import reporter
 
-    check("engine", engine)
+    cores = jobs or n_cores()
+    where, part = make_engine(engine, cores, scheduler), make_shard(shard)
     study = make_study(
         file,
         dataset=resolved(dataset) if dataset else None,
@@ -71,28 +77,27 @@ def run(
         cleaning=cleaning,
     )
     if dry_run:
-        typer.echo(job.plan(study, out, jobs or n_cores(), reporter()))
+        typer.echo(job.plan(study, out, cores, reporter()))
         return
-    done = job.run(study, out, jobs, reporter())
-    _summarise(done)
+    _summarise(job.run(study, out, cores, reporter(), where, part), part)
 
 
-def evaluate(folder: Folder, jobs: Jobs = None) -> None:
+def evaluate(
+    folder: Folder,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = "",
+    shard: ShardOption = "",
+) -> None:
     """Train and predict what is missing in a study folder."""
     from offmap.engines import n_cores
-    from offmap.evaluate import evaluate as job
-    from offmap.inputs import prepare
-    from offmap.stages import create
+    from offmap.stages import train
     from offmap.store import Store
     from offmap.terminal import reporter
 
-    store, cores, shown = Store.open(folder), jobs or n_cores(), reporter()
-    with store.lock():
-        store.clean()
-        inputs = prepare(store.study(), cores, shown, store=store)
-        create(folder, inputs)
-        failed = [outcome for outcome in job(store, inputs, cores, shown) if outcome.error]
-    if failed:
+    store, cores, part = Store.open(folder), jobs or n_cores(), make_shard(shard)
+    outcomes = train(store, cores, reporter(), make_engine(engine, cores, scheduler), part)
+    if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 
 
@@ -127,14 +132,17 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
         show_table(failed)
 
 
-def _summarise(done: Any) -> None:
+def _summarise(done: Any, shard: Any) -> None:
     """The last lines of a run: what failed, what the tasks say, where the report is."""
     from offmap.stages import headline
 
-    typer.echo(headline(done.store))
+    if shard:
+        typer.echo(f"shard {shard.name} is done; when all are, run once more without --shard")
+    else:
+        typer.echo(headline(done.store))
     for outcome in done.failed:
         typer.echo(f"failed: {outcome.cell.name}: {outcome.error}", err=True)
-    if done.report.is_file():
+    if done.report.is_file() and not shard:
         typer.echo(f"report: {done.report}")
     if done.failed:
         raise typer.Exit(1)

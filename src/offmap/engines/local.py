@@ -1,4 +1,4 @@
-"""Where cells run. An engine takes work and gives back outcomes as they come, in any order."""
+"""Cells in processes on this machine."""
 
 from __future__ import annotations
 
@@ -8,32 +8,15 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from offmap.engines.base import CRASHED, Outcome, n_cores
+from offmap.errors import SettingsError, StudyError
 from offmap.processes import pool
 from offmap.store import Cell
 
-Run = Callable[[Cell], "Outcome"]
-
-CRASHED = "the worker process died (out of memory?)"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one cell went: seconds taken, and an error in words if it failed."""
-
-    cell: Cell
-    seconds: float
-    error: str = ""
-
-
-def n_cores() -> int:
-    """Processors that this process may use (affinity and container limits respected)."""
-    from joblib import cpu_count
-
-    return int(cpu_count())
+Run = Callable[[Cell], Outcome]
 
 
 class Local:
@@ -44,9 +27,13 @@ class Local:
     jobs
         How many cells run at once; each gets its share of the cores as threads. With 1, cells run
         in this process.
+    scheduler
+        There is none here: an address is an error.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, scheduler: str = "") -> None:
+        if scheduler:
+            raise SettingsError(f"--scheduler {scheduler} is for --engine dask")
         self.jobs = max(1, jobs)
 
     @property
@@ -64,11 +51,16 @@ class Local:
         """Run ``work`` on every cell, after ``start(*arguments)`` once per process.
 
         A cell whose work raises, or takes its process down, is an outcome with an error; the
-        others go on.
+        others go on. Only a :class:`StudyError` (nothing can be kept) ends all.
         """
         if self.jobs == 1:
+            from threadpoolctl import threadpool_limits
+
             start(*arguments)
-            yield from (_attempt(partial(work, cell), cell) for cell in cells)
+            for cell in cells:
+                with threadpool_limits(self.threads):  # of this process: given back every time
+                    outcome = _attempt(partial(work, cell), cell)
+                yield outcome
             return
         waiting = deque(cells)
         while waiting:
@@ -89,7 +81,7 @@ class Local:
     ) -> Generator[Outcome, None, list[Cell]]:
         """Run cells until none waits or the pool breaks; the value is the cells then in flight."""
         flying: dict[Future[Outcome], Cell] = {}
-        with pool(jobs, start, arguments) as workers:
+        with pool(jobs, _limited, (self.threads, start, arguments)) as workers:
             while waiting or flying:
                 try:
                     while waiting and len(flying) < jobs:
@@ -107,9 +99,19 @@ class Local:
         return []
 
 
+def _limited(threads: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Begin a worker process that keeps to its share of the cores."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+    start(*arguments)
+
+
 def _attempt(work: Callable[[], Outcome], cell: Cell) -> Outcome:
     try:
         return work()
+    except StudyError:
+        raise
     except Exception as error:  # whatever it is, it concerns this cell alone
         return Outcome(cell, 0.0, f"{type(error).__name__}: {error}")
 

@@ -1,27 +1,35 @@
-"""Which cells a size curve needs: sizes, seeds, and the split that every one of them shares.
+"""Which cells curves need: sizes, seeds, and the splits that they share.
 
 As in Li et al., Commun. Mater. 6, 9 (2025), the materials outside the held-out group are split
 80/20 into a pool to train on and an in-distribution test; models are trained on fractions of the
-pool and tested on the in-distribution test and on the group.
+pool and tested on the in-distribution test and on the group. For time curves the split is 90/10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
 from offmap.errors import UnknownNameError
-from offmap.evaluate import POOL_SHARE, cells
+from offmap.evaluate import cells
+from offmap.scaling.additions import BASE_SHARE
 from offmap.store import Cell, Store
+from offmap.worker import POOL_SHARE
 
 FRACTIONS = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.33, 1.0)
 """Fractions of the pool (Li et al. 2025)."""
 
 SEEDS = ((0.003, 10), (0.03, 5), (0.33, 3), (1.0, 2))
 """Seeds per size: up to this fraction of the pool, so many; small sets differ most."""
+
+ADDED = (0.1, 0.33)
+"""Fractions of the pool at which choices of data are compared."""
+
+TIME_SHARE = 0.9
+"""Share of the materials outside the group that a time curve trains on (Li et al. 2025)."""
 
 MIN_TRAIN = 20
 """Fewer materials train nothing that could be called a model."""
@@ -38,8 +46,13 @@ def sizes(n_outside: int) -> list[tuple[int, int]]:
     return sorted(found.items())
 
 
+def base_size(n_outside: int) -> int:
+    """How many random materials every choice of data begins with."""
+    return max(MIN_TRAIN, round(int(n_outside * POOL_SHARE) * BASE_SHARE))
+
+
 def chosen_tasks(store: Store, held_out: Sequence[str]) -> pd.DataFrame:
-    """Kept tasks by name (``element/H``); all of them if none is named.
+    """Kept tasks by name (``element/H``, or ``element`` for all of them); all if none is named.
 
     Raises
     ------
@@ -50,22 +63,53 @@ def chosen_tasks(store: Store, held_out: Sequence[str]) -> pd.DataFrame:
     tasks = tasks[tasks["kept"] & (tasks[CRITERION] != IN_DISTRIBUTION)]
     names = tasks[CRITERION] + "/" + tasks[HELD_OUT]
     for name in held_out:
-        if name not in set(names):
+        if name not in {*names, *tasks[CRITERION]}:
             raise UnknownNameError("task", name, names)
-    return tasks[names.isin(held_out)] if held_out else tasks
+    wanted = names.isin(held_out) | tasks[CRITERION].isin(held_out)
+    return tasks[wanted] if held_out else tasks
 
 
 def curve_cells(store: Store, held_out: Sequence[str]) -> list[Cell]:
     """Every cell of the size curves of some tasks, largest first: they take longest."""
-    tasks = chosen_tasks(store, held_out)
-    n_outside = {
-        (row[CRITERION], row[HELD_OUT]): int(row[N_TRAIN]) for row in tasks.to_dict("records")
-    }
     grid = [
         replace(cell, n_train=n, seed=cell.seed + k)
-        for cell in cells(store)
-        if (cell.criterion, cell.held_out) in n_outside
-        for n, seeds in sizes(n_outside[cell.criterion, cell.held_out])
+        for cell, n_outside in _whole(store, held_out)
+        for n, seeds in sizes(n_outside)
         for k in range(seeds)
     ]
     return sorted(grid, key=lambda cell: -cell.n_train)
+
+
+def time_cells(store: Store, held_out: Sequence[str]) -> list[Cell]:
+    """One cell per task and model, whose training is followed."""
+    grid = [
+        replace(cell, n_train=int(n_outside * TIME_SHARE))
+        for cell, n_outside in _whole(store, held_out)
+    ]
+    return sorted(grid, key=lambda cell: -cell.n_train)
+
+
+def added_cells(store: Store, held_out: Sequence[str]) -> list[Cell]:
+    """Cells that compare choices of data: the sizes and seeds of random ones between two ends."""
+    grid = []
+    for cell, n_outside in _whole(store, held_out):
+        seeds, base = dict(sizes(n_outside)), base_size(n_outside)
+        compared = [round(int(n_outside * POOL_SHARE) * fraction) for fraction in ADDED]
+        grid += [
+            replace(cell, n_train=n, seed=cell.seed + k)
+            for n in compared
+            if n > base and n in seeds
+            for k in range(seeds[n])
+        ]
+    return sorted(grid, key=lambda cell: -cell.n_train)
+
+
+def _whole(store: Store, held_out: Sequence[str]) -> Iterator[tuple[Cell, int]]:
+    """Cells of the study's grid on some tasks, with the number of materials outside the group."""
+    tasks = chosen_tasks(store, held_out)
+    names = zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)
+    n_outside = dict(zip(names, tasks[N_TRAIN].astype(int), strict=True))
+    for cell in cells(store):
+        n = n_outside.get((cell.criterion, cell.held_out))
+        if n is not None:
+            yield cell, int(n)
