@@ -8,14 +8,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from offmap.crystals import Crystals
+    from offmap.domain.audit import audit
     from offmap.stages import Run, run
     from offmap.study import Study
 
-__all__ = ["Crystals", "Run", "Study", "__version__", "run"]
+__all__ = ["Crystals", "Run", "Study", "__version__", "audit", "run"]
 
 _HOMES = {
     "Crystals": "offmap.crystals",
     "Run": "offmap.stages",
+    "audit": "offmap.domain.audit",
     "run": "offmap.stages",
     "Study": "offmap.study",
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from offmap import __version__
-from offmap.cli import analysis, data, lists, study
+from offmap.cli import analysis, audit, data, lists, study
 from offmap.errors import OffmapError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     analysis.bias,
     analysis.scaling,
     study.report,
+    audit.audit,
     analysis.compare,
     lists.export,
     study.status,

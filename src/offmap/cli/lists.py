@@ -16,6 +16,7 @@ from offmap.cli.options import (
     MinSize,
     Representations,
     Symprec,
+    Target,
     make_study,
     resolved,
 )
@@ -64,15 +65,35 @@ def export(
     format: Annotated[str, typer.Option(help="csv, matbench or matfold.")] = "csv",
     criterion: Criteria = None,
     min_size: MinSize = None,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Only tasks that lie out of domain, pinned by digest.")
+    ] = False,
+    min_out: Annotated[float, typer.Option(help="With --hard: share out of domain.")] = 0.5,
+    check: Annotated[
+        Path | None, typer.Option(help="With --hard: a manifest that must come out again.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="With --hard and a study: whose verdicts.")] = "",
+    target: Target = None,
+    representation: Representations = None,
+    limit: Limit = None,
     jobs: Jobs = None,
 ) -> None:
-    """Write the splits of a dataset for other tools."""
+    """Write the splits of a dataset, or of a study with --hard, for other tools."""
+    if hard:
+        from offmap.cli.hard import export_hard
+
+        given = {"criteria": criterion, "min_size": min_size, "target": target,
+                 "representations": representation, "limit": limit}  # fmt: skip
+        export_hard(dataset, out, min_out, check, model, jobs, given)
+        return
     from offmap.engines import n_cores
     from offmap.inputs import prepare
     from offmap.tasks.export import export as job
     from offmap.terminal import reporter
 
-    study = make_study(None, dataset=resolved(dataset), criteria=criterion, min_size=min_size)
+    study = make_study(
+        None, dataset=resolved(dataset), criteria=criterion, min_size=min_size, limit=limit
+    )
     inputs = prepare(study, jobs or n_cores(), reporter(), with_features=False, labelled=False)
     for path in job(inputs, format, out):
         typer.echo(path)

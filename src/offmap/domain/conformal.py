@@ -195,7 +195,7 @@ def _summary(frame: pd.DataFrame, name: str, nominal: float, seed: int) -> dict[
         "interval_coverage_low": float(low),
         "interval_coverage_high": float(high),
         "interval_coverage_q10": worst,
-        "half_width": float(frame["half_width"].median()),
+        "half_width": float(frame["half_width"].median()) if len(held) else np.nan,
         "abstained": float(frame["held"].isna().mean()) if len(frame) else np.nan,
     }
 

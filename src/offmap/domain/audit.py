@@ -1,0 +1,311 @@
+"""``offmap.audit``: whether a split, a model's test set or a candidate list is off the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from offmap.columns import FORMULA, MATERIAL_ID, Y_PRED, Y_TRUE
+from offmap.domain import explain, predicted, sides
+from offmap.domain.analysis import DETECTORS, SIGNALS
+from offmap.domain.audit_place import Place, Told, place, told
+from offmap.domain.audit_result import Audit
+from offmap.domain.audit_split import Opened, Split, make_split, open_study
+from offmap.domain.audit_words import reasons
+from offmap.domain.calibration import FALSE_ALARMS, standing
+from offmap.domain.conformal import BINS, NOMINAL, Intervals, intervals, measured
+from offmap.domain.experience import Experience, experience
+from offmap.domain.judge import Judged, Predictions, judge
+from offmap.domain.sides import Given
+from offmap.domain.two_sample import area
+from offmap.domain.verdicts import Combined, task_verdict
+from offmap.errors import DataError, SettingsError
+from offmap.progress import Reporter, Silent
+
+Array = NDArray[np.float64]
+
+_VERSIONS_OF = ("offmap", "numpy", "scipy", "scikit-learn", "lightgbm")
+_CONFIDENCE, _RESAMPLES = 0.95, 200
+
+
+def audit(
+    train: Given | None = None,
+    test: Given | None = None,
+    *,
+    study: str | Path | None = None,
+    predictions: str | Path | pd.DataFrame | None = None,
+    candidates: Given | None = None,
+    target: str = "",
+    representation: str = "",
+    model: str = "",
+    overlap: str = "error",
+    nominal: float = NOMINAL,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+) -> Audit:
+    """Say which materials lie outside the domain of a training set, why, and what error to expect.
+
+    Nothing is fitted on the materials that are asked about; labels of theirs, where known, are only
+    compared with.
+
+    Parameters
+    ----------
+    train
+        Training materials: a name, file or folder, a Dataset or Crystals; or a table of ids that
+        the study has. By default all of the study that is not asked about.
+    test, candidates
+        The materials that are asked about, likewise; one of the two. Candidates need no label, and
+        one that is there is not looked at.
+    study
+        Folder of a finished study, from whose tasks the expected error and the intervals are
+        learned. None of its rows of a material that is asked about is used.
+    predictions
+        Table ``material_id``, ``y_pred`` and, if known, ``y_true`` of any model. Without it, the
+        study's model is trained on the training side. Alone, it names materials of the study.
+    target
+        Column of the labels; by default that of the study, or a target by its name.
+    representation
+        By default the study's first, or ``matminer`` (``magpie`` where there are only formulas).
+    model
+        Which model of the study; by default its first with finished tasks.
+    overlap
+        What to do with materials that are on both sides: ``"error"``, or leave them out of
+        ``"train"`` or of ``"test"``.
+    nominal
+        Coverage that the intervals shall have, from 0.5.
+    jobs
+        Cores to use.
+
+    Returns
+    -------
+    Audit
+        Verdict, reasons, and a row per material.
+
+    Raises
+    ------
+    OffmapError
+        If something given cannot be used; the message says what.
+    """
+    reporter = reporter or Silent()
+    if test is not None and candidates is not None:
+        raise DataError("give either test materials or candidates, not both")
+    if not 0.5 <= nominal < 1:
+        raise SettingsError(f"nominal must be at least 0.5 and below 1, not {nominal:g}")
+    table = None if predictions is None else predicted.read(predictions)
+    opened = None if study is None else open_study(study, representation, model, jobs, reporter)
+    asked = candidates if test is None else test
+    split = make_split(
+        train, asked, candidates is None, opened, table, representation, target, overlap,
+        jobs, reporter,
+    )  # fmt: skip
+    seed = opened.inputs.study.seed if opened else 0
+    with reporter.step("Score with every detector") as progress:
+        where = place(split, seed, progress)
+    said = told(split, opened, table, jobs, reporter)
+    learned = _learned(split, opened, jobs, reporter)
+    found = _judged(split, where, said, learned, seed)
+    given = {
+        "train": _named(train, study),
+        "test": _named(asked, predictions),
+        "study": "" if study is None else str(study),
+        "predictions": "" if predictions is None else _named(predictions, None),
+        "representation": split.representation,
+        "model": said.model,
+        "target": target or (opened.inputs.target if opened else ""),
+        "unit": opened.store.provenance().get("unit", "") if opened else "",
+        "false_alarms": FALSE_ALARMS,
+        "nominal": nominal,
+        "confidence": _CONFIDENCE,
+        "seed": seed,
+        "detectors": list(where.scores.scores),
+        "versions": {name: version(name) for name in _VERSIONS_OF},
+    }
+    return _result(split, where, said, learned, found, given)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The verdicts: ``expected`` is None where no expected error is known."""
+
+    judged: Judged
+    combined: Combined
+    expected: Combined | None
+    standing: Array
+    whole: bool
+
+
+def _learned(
+    split: Split, opened: Opened | None, jobs: int, reporter: Reporter
+) -> Experience | None:
+    """What the study teaches, without any row of a material that is asked about."""
+    if opened is None or not opened.model or split.train.y is None:
+        return None
+    known = experience(opened.store, opened.inputs, opened.model, jobs, reporter)
+    return known.without(sides.shared(opened.side, split.test))
+
+
+def _judged(
+    split: Split, where: Place, said: Told, learned: Experience | None, seed: int
+) -> _Found:
+    n = len(split.test)
+    y_train = np.full(len(split.train), np.nan) if split.train.y is None else split.train.y
+    y = np.concatenate([said.y_true, y_train[split.calibration]])
+    inside = np.concatenate([np.full(n, np.nan), said.calibration])
+    y_pred = {0: said.y_pred} if np.isfinite(said.y_pred).any() else {}
+    one = judge(where.scores, y, Predictions(said.model, y_pred, inside), detectors=DETECTORS)
+    mean = Combined.mean(one.features.columns((*DETECTORS, *SIGNALS)))
+    expected, whole = None, False
+    if learned is not None:
+        names = tuple(name for name in learned.names if name in one.features.names)
+        features, whole = one.features.columns(names), names == learned.names
+        model = learned.error_model(names, seed)
+        expected = Combined(model.predict(features.test), model.predict(features.calibration))
+    combined = mean if expected is None else expected
+    place = standing(combined.score, combined.calibration, combined.rate)
+    return _Found(one, combined, expected, place, whole)
+
+
+def _result(
+    split: Split,
+    where: Place,
+    said: Told,
+    learned: Experience | None,
+    found: _Found,
+    given: dict[str, Any],
+) -> Audit:
+    materials = _materials(split, where, said, found)
+    bins = pd.DataFrame()
+    notes = [*split.notes, *said.notes]
+    if learned is None or found.expected is None:
+        notes.append("no expected error: that is learned from the finished tasks of a study")
+    elif np.isfinite(said.y_pred).any() and found.whole:
+        nominal = float(given["nominal"])
+        made = intervals(learned.residuals, found.standing, found.expected.score, nominal)
+        _add_intervals(materials, made)
+        bins = _with_audited(measured(learned.residuals, learned.shared, nominal), materials)
+    else:
+        notes.append("no intervals: no model predicted these materials and the held-out ones")
+    numbers = _numbers(split, where, said, found)
+    unit = str(given["unit"])
+    order = np.lexsort([materials[MATERIAL_ID].to_numpy(str), -found.standing])
+    held_out = standing(found.combined.calibration, found.combined.calibration)
+    return Audit(
+        str(numbers["verdict"]),
+        {name: value for name, value in numbers.items() if name != "verdict"},
+        reasons(numbers, materials, unit),
+        tuple(notes),
+        materials.iloc[order].reset_index(drop=True),
+        bins,
+        sides.together([split.train.set_aside.assign(side="train"),
+                        split.test.set_aside.assign(side="test")]),
+        given,
+        held_out.tolist(),
+    )  # fmt: skip
+
+
+def _materials(split: Split, where: Place, said: Told, found: _Found) -> pd.DataFrame:
+    learn = np.flatnonzero(~split.calibration)
+    out, n = found.combined.out_of_domain, len(split.test)
+    why = explain.outside(where.train, where.queries, np.flatnonzero(out), split.columns)
+    frame = pd.DataFrame(
+        {
+            MATERIAL_ID: split.test.material_id,
+            FORMULA: split.test.formula,
+            "verdict": np.where(out, "out_of_domain", "in_domain"),
+            "combined": found.standing,
+            "n_out": (found.judged.standings.test > 1).sum(axis=1),
+            "new_elements": explain.new_elements(split.test.has_element, split.train.has_element),
+            "nearest": explain.nearest(
+                where.train, where.queries, n,
+                split.train.material_id[learn], split.train.formula[learn],
+            ),
+            "outside": [why.get(row, []) for row in range(n)],
+        }
+    )  # fmt: skip
+    if found.expected is not None:
+        frame["expected_error"] = found.expected.score
+    for name, values in ((Y_PRED, said.y_pred), (Y_TRUE, said.y_true)):
+        if np.isfinite(values).any():
+            frame[name] = values
+    if Y_PRED in frame and Y_TRUE in frame:
+        frame["error"] = said.y_pred - said.y_true
+    return frame
+
+
+def _add_intervals(materials: pd.DataFrame, made: Intervals) -> None:
+    materials["bin"] = [BINS[b] for b in made.bin]
+    materials["interval_low"] = materials[Y_PRED] - made.half_width
+    materials["interval_high"] = materials[Y_PRED] + made.half_width
+    materials["no_interval"] = made.reason
+
+
+def _with_audited(bins: pd.DataFrame, materials: pd.DataFrame) -> pd.DataFrame:
+    """Add how many audited materials are in each bin and, with labels, how many are covered."""
+    counts = materials["bin"].value_counts()
+    bins["n_audited"] = [
+        int(counts.get(b, len(materials) if b == "all" else 0)) for b in bins["bin"]
+    ]
+    if Y_TRUE in materials:
+        half = (materials["interval_high"] - materials["interval_low"]) / 2
+        known = half.notna() & materials["error"].notna()
+        held = (materials["error"].abs() <= half)[known].astype(float)
+        share = held.groupby(materials["bin"][known]).mean()
+        share.loc["all"] = held.mean()
+        bins["interval_coverage_audited"] = bins["bin"].map(share).to_numpy(float)
+    return bins
+
+
+def _numbers(split: Split, where: Place, said: Told, found: _Found) -> dict[str, Any]:
+    voting = found.judged.standings
+    row = task_verdict(voting, found.combined, split.test.systems, _RESAMPLES, _CONFIDENCE)
+    row |= {
+        "n_train": len(split.train),
+        "n_test": len(split.test),
+        "n_calibration": int(split.calibration.sum()),
+        "two_sample_auc": where.scores.two_sample_auc,
+        "twins_formula": float(np.isin(split.test.formula, split.train.formula).mean()),
+    }
+    if found.expected is not None:
+        row["expected_error"] = float(found.expected.score.mean())
+        row["expected_error_in_distribution"] = float(found.expected.calibration.mean())
+    error = np.abs(said.y_pred - said.y_true)
+    known, out = np.isfinite(error), found.combined.out_of_domain
+    if known.any():
+        row["mae"] = float(error[known].mean())
+        row["mae_in_domain"] = _mean(error[known & ~out])
+        row["mae_out_of_domain"] = _mean(error[known & out])
+        row |= _against_usual(split, said, found, error, known)
+    return row
+
+
+def _against_usual(
+    split: Split, said: Told, found: _Found, error: Array, known: NDArray[np.bool_]
+) -> dict[str, float]:
+    """The error in distribution, and how well the score ranks errors above its 95th percentile."""
+    if split.train.y is None or not np.isfinite(said.calibration).any():
+        return {}
+    usual = np.abs(said.calibration - split.train.y[split.calibration])
+    usual = usual[np.isfinite(usual)]
+    large = error[known] > np.quantile(usual, 0.95)
+    return {
+        "mae_in_distribution": float(usual.mean()),
+        "auroc": area(found.combined.score[known], large),
+    }
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _named(given: Any, otherwise: Any) -> str:
+    """How something that was given is called in the result."""
+    given = otherwise if given is None else given
+    if isinstance(given, (str, Path)):
+        return str(given)
+    return type(given).__name__

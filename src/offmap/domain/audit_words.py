@@ -1,0 +1,94 @@
+"""Why an audit came out as it did, in sentences; the weightiest first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from offmap.domain.calibration import FALSE_ALARMS
+from offmap.domain.verdicts import INTERPOLATION
+
+# Share of test materials from which something is said of them as a whole.
+_MANY = 0.1
+
+
+def reasons(numbers: Mapping[str, Any], materials: pd.DataFrame, unit: str) -> tuple[str, ...]:
+    """Reasons for the verdict.
+
+    Parameters
+    ----------
+    numbers, materials
+        Of the :class:`~offmap.domain.audit_result.Audit`.
+    unit
+        Of the target.
+    """
+    found = [*_place(numbers, materials), *_features(materials), *_split(numbers)]
+    return (*found, *_errors(numbers, f" {unit}" if unit else ""))
+
+
+def _place(numbers: Mapping[str, Any], materials: pd.DataFrame) -> Iterator[str]:
+    out = 1 - float(numbers["coverage"])
+    yield (
+        f"{out:.0%} of the materials lie out of domain; of materials like the training set "
+        f"{FALSE_ALARMS:.0%} would"
+    )
+    new = Counter(symbol for row in materials["new_elements"] for symbol in row)
+    if new:
+        total = sum(1 for row in materials["new_elements"] if row)
+        names = ", ".join(f"{symbol} ({n:,})" for symbol, n in new.most_common(6))
+        yield f"{total:,} materials contain elements that no training material has: {names}"
+    if numbers["agreement"] < 0.6:
+        yield (
+            f"the detectors disagree: only {numbers['agreement']:.0%} of them side with the verdict"
+            " on a material"
+        )
+
+
+def _features(materials: pd.DataFrame) -> Iterator[str]:
+    out = materials[materials["verdict"] == "out_of_domain"]
+    if len(out) < 1:
+        return
+    beyond = Counter(one["feature"] for row in out["outside"] for one in row if one["beyond_range"])
+    if beyond and beyond.most_common(1)[0][1] >= _MANY * len(out):
+        names = ", ".join(f"{name} ({n / len(out):.0%})" for name, n in beyond.most_common(3))
+        yield f"features beyond the training range, of those out of domain: {names}"
+    inside = Counter(
+        one["feature"] for row in out["outside"] for one in row if not one["beyond_range"]
+    )
+    if inside and inside.most_common(1)[0][1] >= _MANY * len(out):
+        names = ", ".join(f"{name} ({n / len(out):.0%})" for name, n in inside.most_common(3))
+        yield f"features unlike those of the nearest training materials: {names}"
+
+
+def _split(numbers: Mapping[str, Any]) -> Iterator[str]:
+    if numbers["twins_formula"] >= _MANY:
+        yield (
+            f"{numbers['twins_formula']:.0%} of the materials have a formula that is in the "
+            "training set too: the test is easier than its verdict says"
+            if numbers["verdict"] != INTERPOLATION
+            else f"{numbers['twins_formula']:.0%} of the materials have a formula that is in the "
+            "training set too"
+        )
+    auc = numbers["two_sample_auc"]
+    if np.isfinite(auc):
+        how = "cannot" if auc < 0.6 else "can" if auc > 0.9 else "can partly"
+        yield f"a classifier {how} tell the two sides apart (area {auc:.2f}); that alone is no harm"
+
+
+def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
+    if "expected_error" in numbers:
+        yield (
+            f"expected error {numbers['expected_error']:.3g}{unit}, of materials like the training "
+            f"set {numbers['expected_error_in_distribution']:.3g}{unit}"
+        )
+    if "mae" in numbers:
+        parts = [
+            f"{numbers[key]:.3g} {words}"
+            for key, words in (("mae_in_domain", "in domain"), ("mae_out_of_domain", "out"))
+            if np.isfinite(numbers[key])
+        ]
+        yield f"error made: {numbers['mae']:.3g}{unit} ({', '.join(parts)})"
