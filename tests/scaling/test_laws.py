@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from offmap.errors import OffmapError
-from offmap.scaling.laws import Fit, fit_law, forecast, verdict
+from offmap.scaling.forecasts import forecast
+from offmap.scaling.laws import Fit, fit_law
+from offmap.scaling.verdicts import verdict
 
 N = np.geomspace(30, 40_000, 9)
 
@@ -72,9 +74,11 @@ def test_the_verdict_is_in_words() -> None:
     inside = forecast(N, noisy(2 * N**-0.28, 4, 0.02, 5), n_bootstrap=40)
     outside = forecast(N, noisy(np.full(9, 0.6), 4, 0.02, 6), n_bootstrap=40)
     worse = forecast(N, noisy(0.2 * N**0.2, 4, 0.02, 7), n_bootstrap=40)
-    assert verdict(inside, outside).endswith("more of the same data will not help")
-    assert verdict(inside, worse).endswith("makes it worse")
-    assert "will help" in verdict(inside, inside)
+    assert verdict(inside.exponent, outside.exponent).endswith(
+        "more of the same data will not help"
+    )
+    assert verdict(inside.exponent, worse.exponent).endswith("makes it worse")
+    assert "will help" in verdict(inside.exponent, inside.exponent)
 
 
 def test_a_fit_evaluates_its_law() -> None:

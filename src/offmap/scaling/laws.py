@@ -1,22 +1,23 @@
-"""Scaling laws: five shapes fitted to an error curve, the best one chosen, and extrapolated.
+"""Scaling laws: five shapes fitted to an error curve, and the choice between them.
 
 With ``n`` the number of training materials (or rounds, or epochs) and ``e`` the error:
 
 ========== ==================================== ======================================
 flat       ``e = a``                            more does not help
 power      ``e = a n^-b``, b > 0                Hestness et al., arXiv 1712.00409
+rising     ``e = a n^b``, b > 0                 more makes it worse
 floor      ``e = a n^-b + c``                   Rosenfeld et al., arXiv 1909.12673
 broken     ``e = a n^-b (1 + n/m)^(b - d)``     after Caballero et al., arXiv 2210.14891
-rising     ``e = a n^b``, b > 0                 more makes it worse
 ========== ==================================== ======================================
 
 Fits minimise weighted squared errors of ``log e``; the law is chosen by AICc (Hurvich & Tsai,
-Biometrika 76, 297, 1989).
+Biometrika 76, 297, 1989). The first three are straight lines in the logarithms and solved as such;
+MINPACK's Levenberg-Marquardt, through scipy, fits the other two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,29 +28,31 @@ from offmap.errors import OffmapError
 
 Array = NDArray[Any]
 
-# A curve whose logarithm is known to better than this is not trusted more than this.
-_SMALLEST_SPREAD = 0.01
+SMALLEST_SPREAD = 0.01
+"""A curve whose logarithm is known to better than this is not trusted more than this."""
+
 # Extra support, in AICc, that a law with more parameters needs before it replaces a simpler one.
 _MARGIN = 2.0
-# Laws within this much AICc of the best one are refitted to resamples.
-_PLAUSIBLE = 7.0
+# A slope nearer to zero than this is no slope.
+_LEAST_SLOPE = 1e-4
 
 
 @dataclass(frozen=True)
 class Law:
-    """A shape: how to evaluate it, where to begin the fit, and the bounds of its parameters.
+    """A shape: its value, its derivatives, where to begin the fit, and bounds.
 
     Parameters are of ``log e`` as a function of ``x = log(n / n_0)`` with ``n_0`` the geometric
-    middle of the sizes: log a, then exponents, then logarithms of floors and breaks. ``sign`` is
-    given for laws that are straight lines in the logarithms: the sign of their exponent.
+    middle of the sizes: log a, then exponents, then logarithms of floors and breaks. ``slope`` is
+    given for laws that are straight lines: the sign of their slope, 0 where there is none.
     """
 
     name: str
     log_error: Callable[[Array, Array], Array]
-    starts: Callable[[Array, Array], list[list[float]]]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    sign: float | None = None
+    n_parameters: int
+    slope: float | None = None
+    jacobian: Callable[[Array, Array], Array] | None = None
+    starts: Callable[[Array, Array], list[list[float]]] | None = None
+    bounds: Callable[[Array], tuple[list[float], list[float]]] | None = None
 
 
 def _flat(p: Array, x: Array) -> Array:
@@ -68,29 +71,49 @@ def _floor(p: Array, x: Array) -> Array:
     return np.asarray(np.logaddexp(p[0] - p[1] * x, p[2]))
 
 
+def _floor_jacobian(p: Array, x: Array) -> Array:
+    falling = 1 / (1 + np.exp(np.clip(p[2] - p[0] + p[1] * x, -700, 700)))
+    return np.column_stack([falling, -falling * x, 1 - falling])
+
+
+def _floor_starts(x: Array, y: Array) -> list[list[float]]:
+    return [[y.mean(), b, y.min() + below] for b in (0.3, 0.8) for below in (-0.1, -1.0)]
+
+
 def _broken(p: Array, x: Array) -> Array:
     return np.asarray(p[0] - p[1] * x + (p[1] - p[2]) * np.logaddexp(0.0, x - p[3]))
 
 
+def _broken_jacobian(p: Array, x: Array) -> Array:
+    past = np.logaddexp(0.0, x - p[3])
+    share = 1 / (1 + np.exp(np.clip(p[3] - x, -700, 700)))
+    return np.column_stack([np.ones_like(x), past - x, -past, (p[2] - p[1]) * share])
+
+
+def _broken_starts(x: Array, y: Array) -> list[list[float]]:
+    return [[y.mean(), 0.3, d, m] for d in (0.0, 0.6) for m in np.quantile(x, [0.3, 0.7])]
+
+
 LAWS: tuple[Law, ...] = (
-    Law("flat", _flat, lambda x, y: [], (-50,), (50,), 1.0),
-    Law("power", _power, lambda x, y: [], (-50, 1e-4), (50, 5), -1.0),
-    Law("rising", _rising, lambda x, y: [], (-50, 1e-4), (50, 5), 1.0),
+    Law("flat", _flat, 1, slope=0.0),
+    Law("power", _power, 2, slope=-1.0),
+    Law("rising", _rising, 2, slope=1.0),
     Law(
         "floor",
         _floor,
-        lambda x, y: [[y.mean(), b, y.min() + s] for b in (0.3, 0.8) for s in (-0.1, -1.0)],
-        (-50, 1e-4, -50),
-        (50, 5, 50),
+        3,
+        jacobian=_floor_jacobian,
+        starts=_floor_starts,
+        bounds=lambda x: ([-50, _LEAST_SLOPE, -50], [50, 5, 50]),
     ),
     Law(
         "broken",
         _broken,
-        lambda x, y: [
-            [y.mean(), 0.3, d, m] for d in (0.0, 0.6) for m in np.quantile(x, [0.3, 0.7])
-        ],
-        (-50, -2, -2, -20),
-        (50, 5, 5, 20),
+        4,
+        jacobian=_broken_jacobian,
+        starts=_broken_starts,
+        # A break outside the sizes that were tried would be no finding of theirs.
+        bounds=lambda x: ([-50, -2, -2, x.min() - 0.1], [50, 5, 5, x.max() + 0.1]),
     ),
 )
 
@@ -128,9 +151,60 @@ class Fit:
     @property
     def exponent(self) -> float:
         """Slope of log error against log size over the last factor of ten: negative is better."""
-        ends = np.array([self.largest / 10, self.largest])
-        first, last = np.log(self.predict(ends))
+        first, last = np.log(self.predict(np.array([self.largest / 10, self.largest])))
         return float((last - first) / np.log(10))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """An error curve with its replicates put together.
+
+    Parameters
+    ----------
+    n
+        Sizes, ascending, shape (n_sizes,).
+    y
+        Mean logarithm of the error at each size.
+    weight
+        Square root of what a deviation of that mean counts.
+    within
+        Weighted sum of squares of replicates about their means.
+    points
+        Number of replicates in all.
+    """
+
+    n: Array
+    y: Array
+    weight: Array
+    within: float
+    points: int
+
+    @classmethod
+    def of(cls, n: Array, error: Array, spread: Array | None = None) -> Curve:
+        """Put points together; see :func:`fit_law`.
+
+        Raises
+        ------
+        OffmapError
+            If there are fewer than three different sizes.
+        """
+        n, error = np.asarray(n, dtype=np.float64), np.asarray(error, dtype=np.float64)
+        usable = (n > 0) & (error > 0) & np.isfinite(error)
+        sizes, place = np.unique(n[usable], return_inverse=True)
+        if len(sizes) < 3:
+            raise OffmapError("a law needs errors at three different sizes at least")
+        w = np.ones_like(n) if spread is None else 1 / np.maximum(spread, SMALLEST_SPREAD)
+        w = w[usable] / w[usable].mean()
+        y = np.log(error[usable])
+        weight = np.bincount(place, w**2)
+        mean = np.bincount(place, w**2 * y) / weight
+        within = float((w**2 * (y - mean[place]) ** 2).sum())
+        return cls(sizes, mean, np.sqrt(weight), within, len(y))
+
+    @property
+    def middle(self) -> float:
+        """Geometric middle of the sizes."""
+        return float(np.exp(np.log(self.n).mean()))
 
 
 def fit_law(n: Array, error: Array, spread: Array | None = None) -> Fit:
@@ -150,201 +224,90 @@ def fit_law(n: Array, error: Array, spread: Array | None = None) -> Fit:
     OffmapError
         If there are fewer than three different sizes.
     """
-    return _best(all_fits(n, error, spread))
+    return best(fit_all(Curve.of(n, error, spread)))
 
 
-def all_fits(
-    n: Array, error: Array, spread: Array | None = None, near: list[Fit] | None = None
-) -> list[Fit]:
+def fit_all(curve: Curve, near: Sequence[Fit] = ()) -> list[Fit]:
     """Every law with few enough parameters for the curve, simplest first.
 
     ``near`` restricts this to the laws given there and begins at their parameters.
     """
-    n, error = np.asarray(n, dtype=np.float64), np.asarray(error, dtype=np.float64)
-    usable = (n > 0) & (error > 0) & np.isfinite(error)
-    if len(np.unique(n[usable])) < 3:
-        raise OffmapError("a law needs errors at three different sizes at least")
-    weights = np.ones_like(n) if spread is None else 1 / np.maximum(spread, _SMALLEST_SPREAD)
-    middle = near[0].middle if near else float(np.exp(np.log(n[usable]).mean()))
-    x, y, w = np.log(n[usable] / middle), np.log(error[usable]), weights[usable]
-    w = w / w.mean()
-    known = {fit.law: [list(fit.parameters)] for fit in near or []}
+    x, middle = np.log(curve.n / curve.middle), curve.middle
+    known = {fit.law: [list(fit.parameters)] for fit in near}
     fits = []
     for law in LAWS:
-        k = len(law.low) + 1  # the variance is a parameter too
-        enough = len(x) >= k + 2 and len(np.unique(x)) > len(law.low)
+        k = law.n_parameters + 1  # the variance is a parameter too
+        enough = curve.points >= k + 2 and len(x) > law.n_parameters
         if (near and law.name not in known) or not (enough or law.name == "flat"):
             continue
-        starts = known.get(law.name) or law.starts(x, y)
-        parameters, cost = _solve(law, x, y, w, starts)
-        aicc = _aicc(cost, len(x), k)
-        fits.append(Fit(law.name, tuple(parameters), middle, aicc, float(n[usable].max())))
+        parameters, squares = _solve(law, x, curve.y, curve.weight, known.get(law.name))
+        aicc = _aicc(squares + curve.within, curve.points, k)
+        fits.append(Fit(law.name, tuple(parameters), middle, aicc, float(curve.n.max())))
     return fits
 
 
-def _best(fits: list[Fit]) -> Fit:
-    best = fits[0]
+def best(fits: Sequence[Fit]) -> Fit:
+    """The law of lowest AICc; one with more parameters must win by 2."""
+    chosen = fits[0]
     for fit in fits[1:]:
-        larger = len(fit.parameters) > len(best.parameters)
-        if fit.aicc < best.aicc - _MARGIN * larger:
-            best = fit
-    return best
+        larger = len(fit.parameters) > len(chosen.parameters)
+        if fit.aicc < chosen.aicc - _MARGIN * larger:
+            chosen = fit
+    return chosen
 
 
 def _solve(
-    law: Law, x: Array, y: Array, w: Array, starts: list[list[float]]
+    law: Law, x: Array, y: Array, w: Array, starts: list[list[float]] | None
 ) -> tuple[list[float], float]:
-    """Best parameters of one law and half the sum of squares."""
-    low, high = np.array(law.low), np.array(law.high)
-    if law.sign is not None:  # a straight line in the logarithms
-        design = np.column_stack([np.ones_like(x), law.sign * x])[:, : len(low)]
-        p = np.linalg.lstsq(design * w[:, None], y * w, rcond=None)[0]
-        if (p < low).any():  # the slope is at its bound: the level alone is free
-            p = np.array([np.average(y - law.sign * low[1] * x, weights=w**2), low[1]])
-        return p.tolist(), float(0.5 * ((w * (law.log_error(p, x) - y)) ** 2).sum())
+    """Best parameters of one law and the sum of squares."""
+    if law.slope is not None:
+        p = _straight(law.slope, x, y, w**2)
+        return p.tolist(), float(((w * (law.log_error(p, x) - y)) ** 2).sum())
+    assert law.bounds is not None
+    assert law.starts is not None
+    low, high = (np.array(ends) for ends in law.bounds(x))
+    found = [_least_squares(law, x, y, w, start, low, high) for start in starts or law.starts(x, y)]
+    p, squares = min(found, key=lambda solution: solution[1])
+    return p.tolist(), squares
+
+
+def _straight(sign: float, x: Array, y: Array, w: Array) -> Array:
+    """Level, and slope of the given sign if it is not 0, of a weighted straight line."""
+    total = w.sum()
+    level, centre = float(w @ y) / total, float(w @ x) / total
+    if sign == 0:
+        return np.array([level])
+    slope = sign * float(w @ ((x - centre) * (y - level))) / float(w @ (x - centre) ** 2)
+    slope = min(max(slope, _LEAST_SLOPE), 5.0)
+    return np.array([level - sign * slope * centre, slope])
+
+
+def _least_squares(
+    law: Law, x: Array, y: Array, w: Array, start: Sequence[float], low: Array, high: Array
+) -> tuple[Array, float]:
+    """Fit within bounds: each parameter is a sigmoid, from its lower to its upper bound."""
     from scipy.optimize import least_squares
 
-    def residual(p: Array) -> Array:
-        weighted: Array = w * (law.log_error(p, x) - y)
-        return weighted
+    width = high - low
 
-    found = [
-        least_squares(
-            residual,
-            np.clip(start, low + 1e-9, high - 1e-9),
-            bounds=(low, high),
-            max_nfev=60,
-        )
-        for start in starts
-    ]
-    best = min(found, key=lambda solution: solution.cost)
-    return best.x.tolist(), float(best.cost)
+    def bounded(u: Array) -> Array:
+        return np.asarray(low + width / (1 + np.exp(-np.clip(u, -40, 40))))
+
+    def residual(u: Array) -> Array:
+        return np.asarray(w * (law.log_error(bounded(u), x) - y))
+
+    def jacobian(u: Array) -> Array:
+        assert law.jacobian is not None
+        p = bounded(u)
+        return np.asarray(w[:, None] * law.jacobian(p, x) * ((p - low) * (high - p) / width))
+
+    share = np.clip((np.asarray(start) - low) / width, 1e-6, 1 - 1e-6)
+    begin = np.log(share / (1 - share))
+    # MINPACK wants no fewer residuals than parameters, which `fit_all` has seen to.
+    found = least_squares(residual, begin, jacobian, method="lm", max_nfev=60)
+    return bounded(found.x), float(2 * found.cost)
 
 
-def _aicc(cost: float, points: int, k: int) -> float:
-    variance = max(2 * cost / points, 1e-6)  # curves are not known to better than 0.1 %
+def _aicc(squares: float, points: int, k: int) -> float:
+    variance = max(squares / points, 1e-6)  # curves are not known to better than 0.1 %
     return points * float(np.log(variance)) + 2 * k + 2 * k * (k + 1) / max(points - k - 1, 0.5)
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a curve says, with intervals from resampled seeds.
-
-    ``exponent`` is the slope of log error against log size over the last factor of ten;
-    ``at_2x`` and ``at_10x`` are errors at twice and ten times the largest size.
-    """
-
-    fit: Fit
-    exponent: tuple[float, float, float]
-    at_2x: tuple[float, float, float]
-    at_10x: tuple[float, float, float]
-
-
-def forecast(
-    n: Array, errors: Array, confidence: float = 0.95, n_bootstrap: int = 200, seed: int = 0
-) -> Forecast:
-    """Fit a law to replicated errors and extrapolate it.
-
-    Parameters
-    ----------
-    n
-        Sizes, shape (n_sizes,).
-    errors
-        Error of each replicate at each size, shape (n_replicates, n_sizes); NaN where there is
-        none.
-    confidence, n_bootstrap, seed
-        Nominal coverage of the intervals, resamples behind them, and their seed.
-
-    Returns
-    -------
-    Forecast
-        Values with the ends of their intervals. Each resample draws replicates of every size,
-        adds noise of the fit's own residuals, and chooses its law anew among those that the curve
-        leaves plausible; extrapolations also carry the residual scatter.
-    """
-    errors = np.atleast_2d(np.asarray(errors, dtype=np.float64))
-    spread = _spread(errors)
-    fits = all_fits(*_points(n, errors, spread))
-    fit = _best(fits)
-    plausible = [f for f in fits if f.aicc < fit.aicc + _PLAUSIBLE]
-    rng = np.random.default_rng(seed)
-    scatter = _scatter(fit, n, np.nanmean(errors, axis=0))
-    sizes = np.array([2 * n.max(), 10 * n.max()])
-    draws = np.array(
-        [_resampled(n, errors, spread, plausible, scatter, sizes, rng) for _ in range(n_bootstrap)]
-    ).reshape(n_bootstrap, 3)
-    point = (fit.exponent, *fit.predict(sizes))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0) if n_bootstrap else (point, point)
-    exponent, double, tenfold = (
-        (float(p), float(min(a, p)), float(max(b, p)))
-        for p, a, b in zip(point, low, high, strict=True)
-    )
-    return Forecast(fit, exponent, double, tenfold)
-
-
-def _points(n: Array, errors: Array, spread: Array) -> tuple[Array, Array, Array]:
-    """Every replicate as a point: its size, error, and the spread at that size."""
-    known = np.isfinite(errors)
-    rows = [np.broadcast_to(values, errors.shape)[known] for values in (n, errors, spread)]
-    return rows[0], rows[1], rows[2]
-
-
-def _spread(errors: Array) -> Array:
-    """Standard deviation of log error at each size; the typical one where it is not known."""
-    several = np.isfinite(errors).sum(axis=0) > 1
-    spread = np.full(errors.shape[1], np.nan)
-    if several.any():
-        spread[several] = np.nanstd(np.log(errors[:, several]), axis=0, ddof=1)
-    typical = np.nanmedian(spread) if several.any() else _SMALLEST_SPREAD
-    return np.asarray(np.maximum(np.where(np.isfinite(spread), spread, typical), _SMALLEST_SPREAD))
-
-
-def _scatter(fit: Fit, n: Array, mean: Array) -> float:
-    """Scatter of log error about the law, corrected for its parameters."""
-    residual = np.log(mean) - np.log(fit.predict(n))
-    freedom = max(len(n) - len(fit.parameters), 1)
-    return float(np.sqrt((residual**2).sum() / freedom))
-
-
-def _resampled(
-    n: Array,
-    errors: Array,
-    spread: Array,
-    plausible: list[Fit],
-    scatter: float,
-    sizes: Array,
-    rng: np.random.Generator,
-) -> tuple[float, float, float]:
-    draw = np.full_like(errors, np.nan)
-    for j in range(len(n)):
-        known = np.flatnonzero(np.isfinite(errors[:, j]))
-        draw[known, j] = errors[rng.choice(known, len(known)), j]
-        # One replicate cannot be resampled: the typical spread stands in.
-        alone = spread[j] if len(known) == 1 else 0.0
-        draw[known, j] *= np.exp(max(scatter, alone) * rng.normal())
-    fit = _best(all_fits(*_points(n, draw, spread), near=plausible))
-    ahead = np.log(fit.predict(sizes)) + scatter * rng.normal(size=2)
-    return fit.exponent, float(np.exp(ahead[0])), float(np.exp(ahead[1]))
-
-
-def verdict(inside: Forecast, outside: Forecast) -> str:
-    """Say in words whether more of the same data will help out of distribution."""
-    low, high = outside.exponent[1:]
-    said = (
-        f"in distribution {_interval(inside.exponent)}, out of distribution"
-        f" {_interval(outside.exponent)}: "
-    )
-    if low > 0.02:
-        return said + "more of the same data makes it worse"
-    if high < -0.02 and high < inside.exponent[2] / 2:
-        return said + "more of the same data will help"
-    if high < -0.02:
-        return said + "more of the same data helps, but less than in distribution"
-    if high - low > 0.4:
-        return said + "not known: the curve is too noisy to tell"
-    return said + "more of the same data will not help"
-
-
-def _interval(value: tuple[float, float, float]) -> str:
-    return f"{value[0]:+.2f} [{value[1]:+.2f}, {value[2]:+.2f}]"
