@@ -109,7 +109,7 @@ class LocalDensityRatio(_Fitted):
         How many of the nearest materials say what is usual.
     """
 
-    def __init__(self, k: int = 10, peers: int = 2) -> None:
+    def __init__(self, k: int = 10, peers: int = 1) -> None:
         self.k, self.peers = k, peers
 
     def score(self, X: Features) -> Array:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.domain.reference import Reference
-from offmap.domain.scouts import fit_trees
 
 Array = NDArray[np.float64]
 Features = NDArray[np.floating]
@@ -67,11 +66,12 @@ class NeighbourError(_Fitted):
 
     def score(self, X: Features) -> Array:
         """Error in units of the label, shape (n,)."""
-        surprise = self.train.scouts.surprise
-        usual = float(np.nanmedian(surprise)) if np.isfinite(surprise).any() else 0.0
-        surprise = np.where(np.isfinite(surprise), surprise, usual)
-        error: Array = surprise[self.train.around("weighted", X).index[:, : self.k]].mean(axis=1)
-        return error
+        nearest = self.train.around("weighted", X).index[:, : self.k]
+        rows, which = np.unique(nearest, return_inverse=True)
+        error = self.train.scouts.errors(rows)
+        error = np.where(np.isfinite(error), error, self.train.scouts.usual_error)
+        mean: Array = error[which.reshape(nearest.shape)].mean(axis=1)
+        return mean
 
 
 class LeafOccupancy(_Fitted):
@@ -96,24 +96,11 @@ class Difficulty(_Fitted):
 
     Some materials are hard for any model: rare elements, low symmetry, noisy labels. Trees fitted
     on the scouts' errors know which, without a label of the test set.
-
-    Parameters
-    ----------
-    n_rows
-        Training rows that the trees are fitted on, at most.
     """
-
-    def __init__(self, n_rows: int = 4000) -> None:
-        self.n_rows = n_rows
 
     def fit(self, train: Reference) -> Self:
         """Fit the trees on the logarithm of the errors."""
-        error = train.scouts.surprise
-        rng = np.random.default_rng(train.seed)
-        rows = np.flatnonzero(np.isfinite(error))
-        rows = np.sort(rng.choice(rows, min(len(rows), self.n_rows), replace=False))
-        floor = 0.1 * float(np.median(error[rows])) + np.finfo(float).tiny
-        self.booster = fit_trees(train.X[rows], np.log(error[rows] + floor), train.seed)
+        self.booster = train.scouts.difficulty
         return super().fit(train)
 
     def score(self, X: Features) -> Array:

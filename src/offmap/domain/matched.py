@@ -125,7 +125,8 @@ def control_rows(
         theirs = scores(y[control], predictions.in_distribution[control])
         gap = np.abs(y_pred - y[test]) - np.abs(predictions.in_distribution[control] - y[control])
         sums = resamples.sums(np.column_stack([np.ones_like(gap), gap]))
-        low, high = percentile_interval(sums[:, 1] / np.maximum(sums[:, 0], 1), study.confidence)
+        drawn = sums[:, 1] / np.maximum(sums[:, 0], 1)
+        low, high = percentile_interval(drawn, study.confidence, resamples.weights.shape[1])
         found[task] = {
             "r2": mine["r2"],
             "std": mine["std"],

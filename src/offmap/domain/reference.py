@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 N_COMPONENTS = 24
 """Dimensions of the whitened space: enough for 80-90 % of the variance of the 273 descriptors."""
-N_FEATURES = 48
+N_FEATURES = 32
 """Features in the weighted space."""
 K = 20
 """Neighbours kept per material and space."""

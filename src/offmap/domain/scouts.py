@@ -1,7 +1,8 @@
 """Scouts: small models fitted on samples of a training set, to see what any model would look at.
 
 They stand in for the model that is judged: fitting it again for every question would cost as much
-as the whole study, and how far apart small models are says much the same.
+as the whole study, and how far apart small models are says much the same. All of a training set's
+scouts share one sample, whose features are put into bins once; each learns from two thirds of it.
 """
 
 from __future__ import annotations
@@ -13,30 +14,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Features = NDArray[np.floating]
 
-N_SCOUTS, _ROWS, _TREES, _LEAVES = 3, 4000, 60, 31
+N_SCOUTS, _ROWS, _TREES, _LEAVES, _BINS = 3, 6000, 40, 31, 31
+_SHARE = 2 / 3
+_SETTINGS = {
+    "objective": "regression", "num_leaves": _LEAVES, "learning_rate": 0.15, "max_bin": _BINS,
+    "feature_fraction": 0.2, "min_data_in_leaf": 3, "num_threads": 1,
+    "deterministic": True, "force_row_wise": True, "verbosity": -1,
+}  # fmt: skip
 
 
 class Scouts:
-    """Small boosted trees on random samples of the training rows.
+    """Small boosted trees on parts of one random sample of the training rows.
 
     Parameters
     ----------
     X, y
         Training rows, shapes (n, p) and (n,).
     seed
-        Seed of the samples.
+        Seed of the sample and of its parts.
     n_scouts
-        How many; each sees at most 4,000 rows, and at most two thirds of them.
+        How many; each sees two thirds of a sample of at most 6,000 rows.
     """
 
     def __init__(self, X: Features, y: Array, seed: int = 0, n_scouts: int = N_SCOUTS) -> None:
-        self.X, self.y = X, y
+        import lightgbm
+
+        self.X, self.y, self.seed = X, y, seed
         rng = np.random.default_rng(seed)
-        size = min(_ROWS, max(2 * len(X) // 3, 2))
-        self.samples = [np.sort(rng.choice(len(X), size, replace=False)) for _ in range(n_scouts)]
-        self.boosters = [fit_trees(X[rows], y[rows], seed) for rows in self.samples]
+        self.sample: Rows = np.sort(rng.choice(len(X), min(_ROWS, len(X)), replace=False))
+        settings = _SETTINGS | {"seed": seed}
+        self._binned: Any = lightgbm.Dataset(
+            X[self.sample], np.asarray(y)[self.sample], params=settings, free_raw_data=False
+        ).construct()
+        size = max(round(_SHARE * len(self.sample)), 2)
+        self.parts = [
+            np.sort(rng.choice(len(self.sample), size, replace=False)) for _ in range(n_scouts)
+        ]
+        self.boosters = [self._fit(part) for part in self.parts]
+
+    def _fit(self, part: Rows, label: Array | None = None) -> Any:
+        """Trees on some rows of the sample, for ``y`` or another label of those rows."""
+        import lightgbm
+
+        data = self._binned.subset(part).construct()
+        if label is not None:
+            data.set_label(label)
+        return lightgbm.train(_SETTINGS | {"seed": self.seed}, data, _TREES)
 
     @cached_property
     def importance(self) -> Array:
@@ -47,21 +73,36 @@ class Scouts:
         """Predictions of each scout, shape (n, n_scouts)."""
         return np.stack([b.predict(X, num_threads=1) for b in self.boosters], axis=1)
 
-    @cached_property
-    def surprise(self) -> Array:
-        """Absolute error on each training row of the scouts that did not see it, shape (n,).
+    def errors(self, rows: Rows) -> Array:
+        """Absolute error on training rows of the scouts that did not see them, shape (n_rows,).
 
         NaN where all of them did.
         """
-        predicted = self.predict(self.X)
-        for scout, rows in enumerate(self.samples):
-            predicted[rows, scout] = np.nan
+        predicted = self.predict(self.X[rows])
+        for scout, part in enumerate(self.parts):
+            predicted[np.isin(rows, self.sample[part]), scout] = np.nan
         unseen = np.isfinite(predicted)
         count = unseen.sum(axis=1)
         total = np.where(unseen, predicted, 0.0).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            surprise: Array = np.abs(total / count - self.y)
-        return surprise
+            error: Array = np.abs(total / count - self.y[rows])
+        return error
+
+    @cached_property
+    def _sampled_errors(self) -> Array:
+        return self.errors(self.sample)
+
+    @property
+    def usual_error(self) -> float:
+        """Median error on the sample."""
+        return float(np.nanmedian(self._sampled_errors))
+
+    @cached_property
+    def difficulty(self) -> Any:
+        """A booster for the logarithm of the scouts' errors on the rows they have not seen."""
+        part = np.flatnonzero(np.isfinite(self._sampled_errors))
+        floor = 0.1 * self.usual_error + np.finfo(float).tiny
+        return self._fit(part, np.log(self._sampled_errors[part] + floor))
 
     def occupancy(self, X: Features) -> Array:
         """Mean logarithm of how many training rows share a leaf with each row, shape (n,).
@@ -82,18 +123,6 @@ def normalised(importance: Any) -> Array:
     values = np.maximum(np.nan_to_num(np.asarray(importance, dtype=np.float64)), 0.0)
     total = values.sum()
     return values / total if total > 0 else np.full(len(values), 1 / len(values))
-
-
-def fit_trees(X: Features, y: Array, seed: int) -> Any:
-    """A LightGBM booster of 60 small trees, fast and reproducible."""
-    import lightgbm
-
-    settings = {
-        "objective": "regression", "num_leaves": _LEAVES, "learning_rate": 0.1, "max_bin": 63,
-        "feature_fraction": 0.3, "min_data_in_leaf": 3, "num_threads": 1, "seed": seed,
-        "deterministic": True, "force_row_wise": True, "verbosity": -1,
-    }  # fmt: skip
-    return lightgbm.train(settings, lightgbm.Dataset(X, y), _TREES)
 
 
 def _leaf_counts(booster: Any) -> list[Array]:

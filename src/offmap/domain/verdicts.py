@@ -126,7 +126,8 @@ def task_verdict(
     coverage = float(inside.mean())
     resamples = Resamples.draw(systems, n_bootstrap, seed)
     sums = resamples.sums(np.column_stack([np.ones(len(inside)), inside]))
-    low, high = percentile_interval(sums[:, 1] / np.maximum(sums[:, 0], 1), confidence)
+    share = sums[:, 1] / np.maximum(sums[:, 0], 1)
+    low, high = percentile_interval(share, confidence, resamples.weights.shape[1])
     votes = standings.test > 1
     others = list(variants(standings, combined, seed).values())
     return {
