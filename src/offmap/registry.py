@@ -77,6 +77,10 @@ TABLES: dict[str, dict[str, Entry]] = {
             "offmap.representations.matminer:Magpie",
             "the 145 compositional descriptors alone; formulas suffice",
         ),
+        "gmp": Entry(
+            "offmap.representations.gmp:GMP",
+            "Gaussian multipoles of the electron density, mean and spread over the atoms",
+        ),
     },
     "model": {
         "lgbm": Entry("offmap.models.trees:lgbm", "LightGBM, the fast default"),
