@@ -143,7 +143,7 @@ def test_a_supercell_repeats_them(spinel: Crystals) -> None:
     doubled = crystal(
         np.diag([2, 1, 1]) @ spinel.lattice[0],
         [*spinel.numbers.tolist()] * 2,
-        np.concatenate([half, half + [0.5, 0, 0]]),
+        np.concatenate([half, half + np.array([0.5, 0, 0])]),
     )
     np.testing.assert_allclose(
         features(doubled), np.tile(features(spinel), (2, 1)), rtol=1e-6, atol=1e-6
