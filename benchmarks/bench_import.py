@@ -210,8 +210,8 @@ def main() -> None:
         scale = options.materials / features["materials"] / 3600
         print(
             f"features of {options.materials:,} materials, extrapolated from "
-            f"{features['materials']:,}: {features['seconds'] * scale:.1f} h here, "
-            f"{features['cpu seconds'] * scale:.1f} core-hours"
+            f"{features['materials']:,}: {features['seconds'] * scale:.2g} h here, "
+            f"{features['cpu seconds'] * scale:.2g} core-hours"
         )
 
 
