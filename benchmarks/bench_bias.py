@@ -1,12 +1,13 @@
 """Time the bias analysis: ``python benchmarks/bench_bias.py DATASET [--jobs N] [--limit N] ...``.
 
 Every leave-one-element-out task is decomposed, with all checks, through the public function and a
-study folder. The predictions are made up (label plus noise, plus a shift per task), since what
-they are hardly changes the time. ``--folder`` keeps the study folder: a run that was stopped goes
-on where it was, and its seconds count. ``--tasks N`` takes N tasks spread over the sizes and scales
-the time to all of them by the rows they have; ``--profile`` shows on one task of median size what
-the time goes into, and what the same SHAP values would cost with larger trees. Times of
-``--profile`` are processor seconds on one thread, so that other work on the machine does not count.
+study folder: that of ``--study``, or one whose predictions are made up (label plus noise, plus a
+shift per task), since what they are hardly changes the time. A run in a folder that is kept
+(``--study``, or ``--folder`` for made-up predictions) and that was stopped goes on where it was,
+and its seconds count. ``--tasks N`` takes N tasks spread over the sizes and scales the time to all
+of them by the rows they have; ``--profile`` shows on one task of median size what the time goes
+into, and what the same SHAP values would cost with larger trees. Processor seconds, unlike the
+others, do not count what else the machine does.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--faithful", action="store_true", help="the study's XGBoost, no checks")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--study", type=Path, help="a study folder with its predictions")
+    parser.add_argument("--held-out", default="", help="tasks, such as element/H,element/F")
     parser.add_argument("--exclude", action="append", default=[], help="set rows aside")
     parser.add_argument("--folder", type=Path, help="kept, so that a stopped run can go on")
     given = parser.parse_args()
@@ -55,9 +58,14 @@ def main() -> None:
         given.dataset, criteria=("element",), limit=given.limit, min_size=given.min_size,
         exclude=tuple(given.exclude),
     )  # fmt: skip
-    inputs = prepare(study, given.jobs)
+    made = Store.open(given.study) if given.study else None
+    inputs = prepare(made.study() if made else study, given.jobs, store=made)
     if given.profile:
         profile(inputs)
+        return
+    if made:
+        done = states(made, cells(made))["done"]
+        timed(made, inputs, [cell for cell in done if cell.criterion == "element"], given)
         return
     with tempfile.TemporaryDirectory() as folder:
         store = create((given.folder or Path(folder)) / "study", inputs)
@@ -117,6 +125,8 @@ def timed(store: Store, inputs: Inputs, tasks: list[Cell], given: argparse.Names
     order = sorted(tasks, key=lambda cell: size[cell])
     n = given.tasks or len(tasks)
     chosen = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, n).astype(int))]
+    if given.held_out:
+        chosen = [c for c in order if f"element/{c.held_out}" in given.held_out.split(",")]
     named = [f"{c.criterion}/{c.held_out}" for c in chosen]
     clock, before = Clock(store), os.times()
     found = bias(store, inputs, named, given.jobs, clock, faithful=given.faithful,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,21 @@ def test_the_model_itself_can_be_retrained(store: Store, inputs: Inputs) -> None
     chosen = [replace(c, representation="graph") for c in _done(store)]
     with pytest.raises(SettingsError, match="cannot be retrained"):
         _check_retrainable(chosen, describe(other))
+
+
+def test_models_without_trees_are_explained_by_matminer(toy_file: Path, tmp_path: Path) -> None:
+    """Neighbours in composition: no tree to read, and no column that knows of structure."""
+    like = {"criteria": ("element",), "models": ("knn",), "representations": ("magpie",)}
+    inputs = prepare(Study(str(toy_file), **like, **TOY))
+    store = create(tmp_path / "study", inputs)
+    evaluate(store, inputs)
+    found = bias(store, inputs, ["element/F"], checks=False)
+    fluorine = found.tasks.set_index("held_out").loc["F"]
+    assert fluorine[["model", "representation"]].tolist() == ["knn", "magpie"]
+    assert json.loads(fluorine["settings"])["descriptors"] == "matminer"
+    assert fluorine["bias"] > 0.5
+    assert fluorine["share_composition"] > 0.5
+    assert found.materials["structure"].abs().max() > 0
 
 
 def test_without_folds_it_says_so(store: Store, inputs: Inputs) -> None:

@@ -34,8 +34,8 @@ class Plan:
         Random halves of the group: one half may be labelled, the error is that of the other.
     n_retrained
         Draws for which models are retrained; it is what costs.
-    model, model_settings
-        Model that is retrained; empty: the fast trees, which stand in for it.
+    own_model
+        Retrain the model of the study; by default fast trees stand in for it.
     """
 
     sizes: tuple[int, ...] = SIZES
