@@ -86,6 +86,7 @@ TABLES: dict[str, dict[str, Entry]] = {
         "lgbm": Entry("offmap.models.trees:lgbm", "LightGBM, the fast default"),
         "xgb": Entry("offmap.models.trees:xgb", "XGBoost at the settings of the study", "xgb"),
         "rf": Entry("offmap.models.trees:rf", "random forest at the settings of the study"),
+        "gmp": Entry("offmap.models.gmp_net:GMPNet", "the study's network on multipoles", "nn"),
         "knn": Entry("offmap.models.baselines:knn", "mean of the 5 nearest training materials"),
         "dummy": Entry("offmap.models.baselines:dummy", "mean of the training labels"),
     },
