@@ -29,6 +29,7 @@ def tasks(
     symprec: Symprec = None,
     limit: Limit = None,
     representation: Representations = None,
+    target: Target = None,
     domain: Annotated[
         bool, typer.Option("--domain", help="Say how far each test set is off, untrained.")
     ] = False,
@@ -48,9 +49,11 @@ def tasks(
         representations=representation,
         symprec=symprec,
         limit=limit,
+        target=target,
     )
     cores, shown = jobs or n_cores(), reporter()
-    inputs = prepare(study, cores, shown, with_features=domain, labelled=False)
+    # What lies where is a matter of features alone; the signals also look at training labels.
+    inputs = prepare(study, cores, shown, with_features=domain, labelled=domain)
     if domain:
         from offmap.domain.before_training import before_training
 

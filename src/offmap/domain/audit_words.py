@@ -14,6 +14,8 @@ from offmap.domain.verdicts import INTERPOLATION
 
 # Share of test materials from which something is said of them as a whole.
 _MANY = 0.1
+# How many times the in-distribution error is too much for materials in domain.
+_MUCH = 2.0
 
 
 def reasons(numbers: Mapping[str, Any], materials: pd.DataFrame, unit: str) -> tuple[str, ...]:
@@ -91,4 +93,11 @@ def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
             for key, words in (("mae_in_domain", "in domain"), ("mae_out_of_domain", "out"))
             if np.isfinite(numbers[key])
         ]
+        usual = numbers.get("mae_in_distribution", float("nan"))
+        parts += [f"{usual:.3g} in distribution"] if np.isfinite(usual) else []
         yield f"error made: {numbers['mae']:.3g}{unit} ({', '.join(parts)})"
+        if numbers["mae_in_domain"] > _MUCH * usual:
+            yield (
+                f"materials in domain erred {numbers['mae_in_domain'] / usual:.1f} times as much as"
+                " materials like the training set: the verdict does not see all that is missing"
+            )

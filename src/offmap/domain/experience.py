@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from offmap import __version__
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID, MODEL, REPRESENTATION
 from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of, predictions
 from offmap.domain.calibration import FALSE_ALARMS, standing
@@ -143,7 +144,7 @@ def experience(
             f"{store.folder} has {n_finished} finished tasks, and expected errors are learned from"
             f" more than {FEWEST_TASKS}: run 'offmap evaluate {store.folder}'"
         )
-    keys = {REPRESENTATION: representation, MODEL: name}
+    keys = {REPRESENTATION: representation, MODEL: name, "offmap": __version__}
     table = _stored(store, keys, tasks, known[name])
     if table is None:
         table = _computed(materials, tasks, known[name], inputs, jobs, reporter)
@@ -266,7 +267,10 @@ def _stored(
     if not store.has_table(TABLE):
         return None
     table = store.read_table(TABLE)
+    if "offmap" not in table:
+        return None
     table = table[(table[REPRESENTATION] == keys[REPRESENTATION]) & (table[MODEL] == keys[MODEL])]
+    table = table[table["offmap"] == keys["offmap"]]
     if not {*DETECTORS, *SIGNALS, "error", "expected_error", "combined"} <= set(table):
         return None
     finished = tasks.loc[sorted(model.y_pred), [CRITERION, HELD_OUT]].astype(str)
@@ -288,7 +292,7 @@ def _experience(
     table: pd.DataFrame, inputs: Inputs, tasks: pd.DataFrame, test: NDArray[np.bool_]
 ) -> Experience:
     keys_and_results = {REPRESENTATION, MODEL, CRITERION, HELD_OUT, MATERIAL_ID}
-    keys_and_results |= {"error", "expected_error", "combined"}
+    keys_and_results |= {"error", "expected_error", "combined", "offmap"}
     names = tuple(str(c) for c in table if c not in keys_and_results)
     number = pd.MultiIndex.from_frame(tasks[[CRITERION, HELD_OUT]].astype(str))
     keys = pd.MultiIndex.from_frame(table[[CRITERION, HELD_OUT]].astype(str))
