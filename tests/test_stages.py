@@ -17,7 +17,7 @@ import pytest
 
 import offmap
 import offmap.columns
-from offmap import Study
+from offmap import Study, stages
 from offmap.attributes import space_groups
 from offmap.crystals import Crystals
 from offmap.errors import StudyError
@@ -201,3 +201,16 @@ def test_a_killed_run_goes_on(study: Study, finished: offmap.Run, tmp_path: Path
     assert stamps == {c: (store.cell_folder(c) / "_run.json").stat().st_mtime_ns for c in done}
     pd.testing.assert_frame_equal(_scores(resumed), _scores(finished))
     assert not list(folder.rglob(".arrays-*"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["/usr/bin/offmap", "run", "--out", "my study"], "offmap run --out 'my study'"),
+        (["/lib/offmap/__main__.py", "run"], "offmap run"),
+        (["study.py", "x"], "offmap.run(...) in Python, called by study.py"),
+        ([""], "offmap.run(...) in Python"),
+    ],
+)
+def test_the_command_is_as_it_was_given(argv: list[str], command: str) -> None:
+    assert stages._command(argv) == command

@@ -9,16 +9,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from offmap.crystals import Crystals
     from offmap.domain.audit import audit
+    from offmap.report import show
     from offmap.stages import Run, run
     from offmap.study import Study
 
-__all__ = ["Crystals", "Run", "Study", "__version__", "audit", "run"]
+__all__ = ["Crystals", "Run", "Study", "__version__", "audit", "run", "show"]
 
 _HOMES = {
     "Crystals": "offmap.crystals",
     "Run": "offmap.stages",
     "audit": "offmap.domain.audit",
     "run": "offmap.stages",
+    "show": "offmap.report",
     "Study": "offmap.study",
 }
 

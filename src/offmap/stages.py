@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from offmap.engines.dask import Dask
 from offmap.errors import StudyError
 from offmap.evaluate import cells, estimate_seconds, evaluate, grid
 from offmap.inputs import Inputs, prepare
+from offmap.memory import say_if_short, to_score
 from offmap.models.base import consumes
 from offmap.progress import Reporter, Silent
 from offmap.scores import POOLED, score_predictions
@@ -59,6 +61,11 @@ class Run:
         """Path of the HTML page."""
         return self.store.report_file
 
+    def _repr_html_(self) -> str:
+        from offmap.report import Report
+
+        return Report(self.store.folder)._repr_html_()
+
 
 def run(
     study: Study | None = None,
@@ -97,7 +104,7 @@ def run(
         If the data or the settings cannot be used.
     """
     study, jobs, reporter = study or Study(), jobs or n_cores(), reporter or Silent()
-    store = Store(out or default_folder(study))
+    store = Store(out or study.folder)
     store.check(study)
     inputs = prepare(study, jobs, reporter, store=store)
     with held(store, reporter, shard):
@@ -146,11 +153,6 @@ def _create_beside(store: Store, inputs: Inputs, shard: Shard | None) -> None:
         create(store.folder, inputs)
 
 
-def default_folder(study: Study) -> Path:
-    """``offmap-<dataset>`` in the current folder."""
-    return Path(f"offmap-{Path(study.dataset).name.partition('.')[0]}")
-
-
 def create(folder: str | Path, inputs: Inputs) -> Store:
     """Write the study file and the tables of materials, tasks and members."""
     store = Store.create(folder, inputs.study, provenance(inputs))
@@ -179,7 +181,7 @@ def provenance(inputs: Inputs) -> dict[str, Any]:
         "n_materials": len(inputs),
         "n_rejected": len(inputs.dataset.rejected),
         "consumes": {model: consumes(model) for model in inputs.study.models},
-        "command": " ".join(["offmap", *sys.argv[1:]]),
+        "command": _command(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: found for name in _VERSIONS_OF if (found := _version(name))},
@@ -218,6 +220,8 @@ def score(store: Store, reporter: Reporter | None = None) -> pd.DataFrame:
         raise StudyError(f"{store.folder} has no finished cell yet: run 'offmap evaluate'")
     materials = store.read_table("materials")
     systems = dict(zip(materials[MATERIAL_ID], materials[CHEMICAL_SYSTEM], strict=True))
+    n_predictions = sum(int(store.run_facts(cell).get("n_test", 0)) for cell in done)
+    say_if_short("Score", to_score(n_predictions), reporter)
     with reporter.step("Score") as progress:
         progress(0, len(done))
         table = score_predictions(
@@ -263,7 +267,7 @@ def failures(store: Store) -> pd.DataFrame:
 def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) -> str:
     """What a run would do and about how long it would take; nothing is trained or written."""
     inputs = prepare(study, jobs, reporter)
-    folder = Path(out or default_folder(study))
+    folder = Path(out or study.folder)
     store = Store(folder) if Store(folder).has_table("tasks") else None
     kinds = {model: consumes(model) for model in study.models}
     planned = grid(study, kinds, inputs.dataset.name, inputs.target, inputs.tasks())
@@ -273,6 +277,14 @@ def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) ->
         f"{describe(inputs)}\n{len(wanted)} of {len(planned)} cells to run,"
         f" about {seconds / 60:.1f} minutes with {jobs} jobs"
     )
+
+
+def _command(argv: Sequence[str]) -> str:
+    """The command as it was given, ready to be given again; or the script that called."""
+    program = Path(argv[0] if argv else "")
+    if program.stem == "offmap" or program.parent.name == "offmap":  # or python -m offmap
+        return shlex.join(["offmap", *argv[1:]])
+    return f"offmap.run(...) in Python{f', called by {program.name}' if program.name else ''}"
 
 
 def _version(package: str) -> str:

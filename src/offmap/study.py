@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from offmap import registry
 from offmap.columns import STUDY_CRITERIA
 from offmap.errors import SettingsError, UnknownNameError
+
+if TYPE_CHECKING:
+    from offmap.report import Report
 
 _MANY = 10**9
 
@@ -136,6 +139,29 @@ class Study:
     def replace(self, **changes: Any) -> Study:
         """A copy with some settings changed."""
         return dataclasses.replace(self, **changes)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is run unless told otherwise: ``offmap-<dataset>`` in the current folder."""
+        return Path(f"offmap-{Path(self.dataset).name.partition('.')[0]}")
+
+    def report(self, out: str | Path | None = None) -> Report:
+        """Build the report of what has been run so far; in a notebook it shows itself.
+
+        Parameters
+        ----------
+        out
+            Study folder; by default ``offmap-<dataset>``.
+
+        Raises
+        ------
+        StudyError
+            If nothing was run there, or a study with other settings.
+        """
+        import offmap  # the front door: a study itself knows nothing of what is built on it
+
+        report: Report = offmap.show(out or self.folder, self)
+        return report
 
     def differences(self, other: Study) -> list[str]:
         """What differs in ``other``, a line per setting."""

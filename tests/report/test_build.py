@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from offmap.errors import StudyError
-from offmap.report import Report, report, show
+from offmap.report import report
 from offmap.report.tables import Tables
 from offmap.store import Store
 from tests.report.planted import SCRIPT, plant
@@ -186,13 +186,3 @@ def test_verdicts_and_further_studies_appear_once_they_are_there(tmp_path: Path)
     assert {"bias-parts", "scaling-crystal_system-cubic-lgbm"} <= set(
         json.loads(packed(html, "figures"))
     )
-
-
-def test_in_a_notebook_it_shows_itself(tmp_path: Path) -> None:
-    store = small(tmp_path / "study", n=150, min_size=10)
-    found = show(store.folder)
-    html = found._repr_html_()
-    assert isinstance(found, Report)
-    assert "leave-one-out tasks" in html
-    assert "<svg" in html
-    assert found.path.is_file()

@@ -61,8 +61,8 @@ def test_it_names_the_failing_tasks_worst_first_with_intervals_and_signed_bias()
     assert text.index("F (MAE 0.50 [0.45, 0.55] eV/atom, 5.0 [4.5, 5.5] times") < text.index(
         "O (MAE"
     )
-    assert "bias +0.450 eV/atom" in text
-    assert "bias −0.200 eV/atom" in text
+    assert "bias +0.45 [0.44, 0.46] eV/atom" in text
+    assert "bias −0.20 [−0.21, −0.19] eV/atom" in text
     assert "of 2 failing tasks, 1 is predicted too high on average and 1 too low" in text
     assert "In F and O the ranking survives" in text
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from offmap.columns import CRITERION, HELD_OUT, label
+from offmap.columns import CRITERION, HELD_OUT, SPACE_GROUP, label
 from offmap.plots.base import Drawn
 from offmap.plots.marks import (
     draw_line,
@@ -32,12 +32,12 @@ from offmap.plots.outcomes import (
 from offmap.plots.style import REFERENCE, layout
 from offmap.plots.words import (
     counted,
+    criterion_name,
     in_order,
     listed,
     number,
     percent,
     plotly_text,
-    short_name,
     shorten,
     task_key,
     task_name,
@@ -249,6 +249,13 @@ def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
     return float(x.corr(y)) if x.nunique() > 1 and y.nunique() > 1 else float("nan")
 
 
+def _mark_name(criterion: str, held_out: str) -> str:
+    """What is written beside a mark: a 17 alone could be a group or a space group."""
+    if criterion == SPACE_GROUP:  # its symbol takes too much room
+        return f"{criterion_name(criterion).lower()} {held_out}"
+    return task_name(criterion, held_out)
+
+
 def _points(found: pd.DataFrame, badness: pd.Series) -> pd.DataFrame:
     """The points, with names on the worst of those that fail."""
     frame = found[[CRITERION, HELD_OUT, "x", "y", "outcome"]].reset_index(drop=True)
@@ -257,6 +264,6 @@ def _points(found: pd.DataFrame, badness: pd.Series) -> pd.DataFrame:
     keys = list(zip(frame[CRITERION], frame[HELD_OUT], strict=True))
     frame["task"] = [task_key(*key) for key in keys]
     frame["named"] = [
-        shorten(short_name(*key), 20) if i in worst else "" for i, key in enumerate(keys)
+        shorten(_mark_name(*key), 20) if i in worst else "" for i, key in enumerate(keys)
     ]
     return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from offmap.report.build import Report, report, show
+from offmap.report.build import report
+from offmap.report.notebook import Report, show
 
 __all__ = ["Report", "report", "show"]

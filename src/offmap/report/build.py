@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
-
-from markupsafe import escape
 
 from offmap.plots.base import Figure
 from offmap.plots.outcomes import FAILS
@@ -15,7 +11,6 @@ from offmap.plots.words import task_key
 from offmap.progress import Progress
 from offmap.report.details import Detail, details
 from offmap.report.page import figures, page, sections
-from offmap.report.summary import summarise
 from offmap.report.tables import Tables
 from offmap.store import Store, slug
 
@@ -72,41 +67,3 @@ def _filing(tables: Tables, found: Iterator[Detail]) -> Iterator[Detail]:
                 name = f"task-{task.replace('/', '-')}-{figure.name}{ending}"
                 write_figure(tables.store, figure, name)
         yield detail
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report that shows itself in a notebook: its first words, its overview, and a link.
-
-    Parameters
-    ----------
-    folder
-        The study folder.
-    """
-
-    folder: Path
-
-    @property
-    def path(self) -> Path:
-        """The page."""
-        return Store(self.folder).report_file
-
-    def _repr_html_(self) -> str:
-        tables = Tables(Store.open(self.folder))
-        parts = [f"<p><b>{escape(note)}</b></p>" for note in tables.missing]
-        for series in tables.series:
-            inside = tables.reference[tables.reference["series"] == series]
-            words = summarise(tables.tasks_of(series), inside, tables.unit, tables.target, series)
-            parts += [f"<p>{paragraph}</p>" for paragraph in words.paragraphs]
-        made = sections(tables)
-        shown = [slot for section in made["fails"][:2] for slot in section.slots]
-        parts += [next(iter(slot.figures.values())).svg() for slot in shown]
-        address = quote(self.path.resolve().as_posix())
-        parts.append(f'<p><a href="file://{address}" target="_blank">Open the full report</a></p>')
-        return "\n".join(parts)
-
-
-def show(study_folder: str | Path) -> Report:
-    """Build the report of a study and give back something that shows itself in a notebook."""
-    report(Store.open(study_folder))
-    return Report(Path(study_folder))

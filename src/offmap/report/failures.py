@@ -15,6 +15,9 @@ from offmap.report.tables import Tables
 # Columns of the task table; those after the bar are hidden until they are chosen.
 _SHOWN = (N_TEST, "mae", "mae_in_distribution", "mae_ratio", "r2", "bias")
 _ON_PHONES = ("mae", "mae_ratio")
+
+# Criteria whose values speak for themselves; a 17 does not, where there is no room for a column.
+_NAMED_ALONE = ("element", "crystal_system")
 _HIDDEN = (
     N_TRAIN, "mad", "std", "rmse", "mae_over_mad", "mae_increase", "r2_in_distribution",
     "bias_in_distribution", "pearson", "spearman", "kendall", "coverage", "verdict",
@@ -82,6 +85,7 @@ def task_table(tables: Tables) -> Section | None:
         shown=shown,
         hidden=hidden,
         on_phones=_ON_PHONES,
+        named_alone=_NAMED_ALONE,
         places={name: _places(name, tasks) for name in shown + hidden},
         several=len(tables.series) > 1,
         criteria=criteria_in_order(tasks[CRITERION]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pandas as pd
@@ -36,11 +37,12 @@ _RUN = {"command": "Command", "created": "Started", "python": "Python"}
 
 def section(tables: Tables) -> Section:
     """Data, settings, versions, what was left out and why, how to cite."""
-    provenance = tables.provenance
+    provenance, folder = tables.provenance, tables.store.folder.name
     html = render(
         "sources.html",
-        data={name: provenance.get(key, "") for key, name in _DATA.items()},
+        data={name: _grouped(provenance.get(key, "")) for key, name in _DATA.items()},
         run={name: provenance.get(key, "") for key, name in _RUN.items()},
+        again=shlex.join(["offmap", "run", f"{folder}/study.toml", "--out", f"{folder}-again"]),
         versions=provenance.get("versions", {}),
         settings={k: _shown(v) for k, v in tables.study.to_dict().items()},
         rejected=tables.rejected.head(_NAMED).to_dict("records"),
@@ -74,6 +76,11 @@ def _skipped(tasks: pd.DataFrame | None) -> list[dict[str, Any]]:
     left_out = tasks[~tasks["kept"].astype(bool) & (tasks[CRITERION] != IN_DISTRIBUTION)]
     columns = [CRITERION, HELD_OUT, N_TRAIN, N_TEST, "reason"]
     return [dict(zip(columns, row, strict=True)) for row in in_order(left_out)[columns].to_numpy()]
+
+
+def _grouped(value: Any) -> Any:
+    """A count with its thousands set apart."""
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _shown(value: Any) -> str:

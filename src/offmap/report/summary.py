@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from offmap.columns import CRITERION, HELD_OUT, N_TRAIN, label
 from offmap.plots.outcomes import FAILS, HOLDS, RATIO_LIMIT, UNDECIDED, UNKNOWN, is_shifted
-from offmap.plots.words import counted, estimate, number, percent, signed
+from offmap.plots.words import counted, estimate, number, percent
 from offmap.report.section import task_link
 
 _LIMIT = number(RATIO_LIMIT, 2).removesuffix(".0")
@@ -134,7 +134,8 @@ def _failures(failing: pd.DataFrame, unit: str) -> Markup:
             task=task_link(row[CRITERION], row[HELD_OUT]),
             mae=estimate(row["mae"], row.get("mae_low"), row.get("mae_high"), unit),
             ratio=estimate(row["mae_ratio"], row.get("mae_ratio_low"), row.get("mae_ratio_high")),
-            bias=f"{signed(row['bias'])} {unit}".strip(),
+            bias=("+" if row["bias"] > 0 else "")
+            + estimate(row["bias"], row.get("bias_low"), row.get("bias_high"), unit),
         )
         for row in worst
     ]

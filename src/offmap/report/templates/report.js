@@ -311,12 +311,22 @@ function startPanel() {
 
 // -- print and start ----------------------------------------------------------------------------------
 
-// Paper is narrower than most windows: figures are drawn for it, all of them, and then put back.
+// Paper is narrower than most windows and cannot be unfolded: figures are drawn for it, tables and what
+// is folded are shown whole, and then all is put back.
+let folded = [];
+let rowsPerPage = 0;
+
 window.addEventListener("beforeprint", () => {
+  folded = $$("main details:not([open], .numbers)");
+  for (const details of folded) details.open = true;
+  rowsPerPage = table?.page.len() ?? 0;
+  table?.page.len(-1).draw();
   for (const slot of $$("main .slot")) draw(slot);
   for (const plot of $$("main .plot")) if (plot.layout) Plotly.relayout(plot, { width: 660 });
 });
 window.addEventListener("afterprint", () => {
+  for (const details of folded) details.open = false;
+  if (table && rowsPerPage) table.page.len(rowsPerPage).draw();
   for (const plot of $$("main .plot")) if (plot.layout) Plotly.relayout(plot, { width: null, autosize: true });
 });
 
