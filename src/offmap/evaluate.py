@@ -14,6 +14,7 @@ from offmap.columns import CRITERION, HELD_OUT, N_TRAIN
 from offmap.engines import Local, Outcome, Shard
 from offmap.engines.dask import Dask
 from offmap.inputs import CRYSTALS, Inputs, representations_of, save_arrays, shared_arrays
+from offmap.memory import say_if_short, to_train
 from offmap.models.base import make_model, needs_gpu
 from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store, states, writing
@@ -98,6 +99,9 @@ def evaluate(
     if not todo:
         return outcomes
     engine = engine or Local(jobs)
+    columns = max([values.values.shape[1] for values in inputs.features.values()], default=0)
+    at_once = min(engine.jobs, len(todo)) if isinstance(engine, Local) else 0
+    say_if_short("Train and predict", to_train(len(inputs), columns, at_once), reporter)
     where = (store, inputs, todo, how)
     results = (
         _on_cluster(engine, *where, reporter.say)

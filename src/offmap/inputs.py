@@ -21,6 +21,7 @@ from offmap.columns import (
 )
 from offmap.datasets.base import Dataset
 from offmap.errors import DataError
+from offmap.memory import say_if_short, to_describe
 from offmap.models.base import consumes
 from offmap.progress import Reporter, Silent
 from offmap.representations.base import Features
@@ -147,6 +148,8 @@ def prepare(
     features: dict[str, Features] = {}
     for name in needed_representations(study) if with_features else ():
         _check_structure(dataset, name)
+        n_columns = len(load_representation(name).columns)
+        say_if_short("Describe crystals", to_describe(len(dataset), n_columns), reporter)
         with reporter.step(f"Describe crystals ({name})") as progress:
             features[name] = featurize(dataset.crystals, name, jobs, progress)
         reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}

@@ -134,7 +134,14 @@ class Store:
         try:
             return Study.from_toml(self._study_twin)
         except OffmapError:
+            pass
+        try:
             return self.study()
+        except OffmapError as error:
+            raise StudyError(
+                f"{self.study_file} and its twin are damaged ({error}): what settings {self.folder}"
+                " was made with is not known; choose another --out"
+            ) from error
 
     def provenance(self) -> dict[str, Any]:
         """Where the data came from, what they hashed to, and the versions that were used."""

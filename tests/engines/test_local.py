@@ -86,7 +86,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from offmap.engines import Local
-from tests.test_engines import cell, nothing, work
+from tests.engines.test_local import cell, nothing, work
 
 print("ready", flush=True)
 for outcome in Local(2).run(work, [cell(name) for name in {names}], nothing, ()):
@@ -101,7 +101,7 @@ def _script(tmp_path: Path, names: list[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -48,12 +50,29 @@ def _main(
 
 
 def main() -> None:
-    """Entry point: errors for people, exit code 2 for bad usage or input."""
+    """Entry point: errors for people, exit code 2 for bad usage or input, 128 + n for signal n."""
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell ignores it
+        signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except OffmapError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except OSError as error:  # a full disk, no permission
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("error: out of memory; try --limit, or fewer --jobs", file=sys.stderr)
+        sys.exit(2)
+    except _StoppedError:
         print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        raise
+
+
+class _StoppedError(SystemExit):
+    """A signal asked to stop; unlike an interrupt, the command line library lets it through."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _StoppedError(128 + number)

@@ -8,6 +8,7 @@ import platform
 import time
 import uuid
 from asyncio import CancelledError as AsyncCancelled
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ _SAME = "offmap numpy scipy pandas scikit-learn lightgbm xgboost xgboost-cpu tor
 
 _ANSWER = 30.0  # seconds that a scheduler has to answer
 _MOST_LOSSES = 10  # in a row, without a single cell done between
+_MOST_DEATHS = 4  # of workers that ran a cell when the data were lost with them
+_COPIES = 2  # of the data, so that one worker may go at any time
 
 
 class Dask:
@@ -169,15 +172,16 @@ class _Grid:
         self.needs, self.on_gpu = needs, on_gpu
         self.scattered: dict[str, Any] = {}
         self.generation = 0
+        self.deaths: Counter[Cell] = Counter()
+        self.started = f"offmap-{uuid.uuid4().hex}"  # topic under which workers say what they begin
 
     def run(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
         """Submit cells and give their results as they come."""
         from distributed import as_completed
 
         self._wait_for_a_worker()
-        futures = as_completed([], raise_errors=False)
+        futures = as_completed([], raise_errors=False, loop=self.client.loop)
         cell_of: dict[str, tuple[Cell, int]] = {}
-        losses = 0
 
         def submit(cell: Cell) -> None:
             future = self._submit(cell)
@@ -189,7 +193,6 @@ class _Grid:
         for future in futures:
             cell, generation = cell_of.pop(future.key)
             if future.status == "finished":
-                losses = 0
                 yield cell, _checked(future.result())
             elif future.status == "error":
                 yield cell, _failure(future.exception())
@@ -197,23 +200,33 @@ class _Grid:
                 raise _LostError("no connection")
             else:  # the last worker that held the data is gone
                 if generation == self.generation:
-                    losses += 1
-                    if losses > _MOST_LOSSES:
-                        raise OffmapError("workers keep being lost before a single cell is done")
-                    self.scattered.clear()
-                    self.generation += 1
-                    self._wait_for_a_worker()
-                submit(cell)
+                    self._begin_again(
+                        {key: c for key, (c, _) in cell_of.items()} | {future.key: cell}
+                    )
+                if self.deaths[cell] < _MOST_DEATHS:
+                    submit(cell)
+                else:
+                    yield cell, CRASHED
+
+    def _begin_again(self, cell_of: Mapping[str, Cell]) -> None:
+        """Forget the data that were lost, and note which cells ran when it happened."""
+        begun = {key for _, key in self.client.get_events(self.started)}
+        self.deaths.update(cell_of[key] for key in begun & cell_of.keys())
+        self.scattered.clear()
+        self.generation += 1
+        self._wait_for_a_worker()
 
     def _submit(self, cell: Cell) -> Any:
         arrays = {name: self._scatter(name) for name in self.needs(cell)}
+        key = f"fit-{uuid.uuid4().hex}"
         return self.client.submit(
             run_there,
             self.task,
             cell,
             arrays,
             versions(),
-            key=f"fit-{uuid.uuid4().hex}",
+            (self.started, key),
+            key=key,
             pure=False,
             resources={GPU: 1} if self.on_gpu(cell) else None,
         )
@@ -221,7 +234,9 @@ class _Grid:
     def _scatter(self, name: str) -> Any:
         if name not in self.scattered:
             # A name by chance, not by content: what was lost must not be taken for what is there.
-            self.scattered[name] = self.client.scatter(self.shared[name], hash=False)
+            self.scattered[name] = self.client.scatter(
+                self.shared[name], hash=False, broadcast=_COPIES
+            )
         return self.scattered[name]
 
     def _wait_for_a_worker(self) -> None:
@@ -241,9 +256,20 @@ def versions() -> dict[str, str]:
 
 
 def run_there(
-    task: Task[T], cell: Cell, arrays: Mapping[str, Any], wanted: Mapping[str, str]
+    task: Task[T],
+    cell: Cell,
+    arrays: Mapping[str, Any],
+    wanted: Mapping[str, str],
+    begun: tuple[str, str] | None = None,
 ) -> tuple[T | None, str]:
-    """Run a cell in a worker process; the text says why this worker must not."""
+    """Run a cell in a worker process; the text says why this worker must not.
+
+    ``begun`` is a topic and what to say under it before the cell is run.
+    """
+    if begun:
+        from distributed import get_worker
+
+        get_worker().log_event(*begun)
     here = versions()
     both = [name for name in wanted if name in here]
     other = [f"{k} {here[k]}, not {wanted[k]}" for k in both if here[k] != wanted[k]]
