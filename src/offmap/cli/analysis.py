@@ -23,17 +23,27 @@ def domain(
     folder: Folder,
     faithful: Faithful = False,
     detector: Annotated[list[str] | None, typer.Option(help="Detector that votes.")] = None,
+    pruned: Annotated[
+        bool, typer.Option("--pruned", help="With --faithful: without correlated features.")
+    ] = False,
+    stability: Annotated[
+        str, typer.Option(help="A task such as element/F: how far its verdict depends on choices.")
+    ] = "",
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Say of each task whether it is interpolation or extrapolation, and which measure to trust."""
     from offmap.domain.analysis import domain as job
+    from offmap.domain.stability import task_stability
     from offmap.terminal import reporter, show_table
 
     shown = reporter()
     store, inputs, cores = _opened(folder, jobs, shown)
     with store.lock():
-        found = job(store, inputs, cores, shown, faithful, detector)
+        if stability:
+            show_table(task_stability(store, inputs, stability, faithful), as_json)
+            return
+        found = job(store, inputs, cores, shown, faithful, detector, pruned=pruned)
     show_table(found.verdicts, as_json)
 
 
@@ -68,7 +78,16 @@ def bias(
 
 
 def scaling(
-    folder: Folder, held_out: HeldOut = "", jobs: Jobs = None, as_json: AsJson = False
+    folder: Folder,
+    held_out: HeldOut = "",
+    time: Annotated[
+        bool, typer.Option(help="Follow training too, of models with rounds or epochs.")
+    ] = True,
+    which_data: Annotated[
+        bool, typer.Option("--which-data", help="Compare choices of the materials to add.")
+    ] = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train on growing parts of the data and say whether more of them would help."""
     from offmap.scaling.job import scaling as job
@@ -77,7 +96,7 @@ def scaling(
     shown = reporter()
     store, inputs, cores = _opened(folder, jobs, shown)
     with store.lock():
-        found = job(store, inputs, names(held_out), cores, shown)
+        found = job(store, inputs, names(held_out), cores, shown, time=time, which_data=which_data)
     show_table(found.laws, as_json)
     _finish(found.failed)
 

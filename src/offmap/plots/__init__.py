@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from offmap.plots.bars import criterion_bars
 from offmap.plots.base import Figure
-from offmap.plots.curves import size_curves
+from offmap.plots.curves import added_curves, size_curves, time_curves
 from offmap.plots.errors import error_distribution
+from offmap.plots.exponents import exponent_distribution, exponent_forest
 from offmap.plots.overview import overview
 from offmap.plots.parity import parity
 from offmap.plots.parts import bias_parts
@@ -16,11 +17,14 @@ from offmap.plots.violins import bias_violins
 
 __all__ = [
     "Figure",
+    "added_curves",
     "bias_parts",
     "bias_violins",
     "coverages",
     "criterion_bars",
     "error_distribution",
+    "exponent_distribution",
+    "exponent_forest",
     "model_against_model",
     "overview",
     "parity",
@@ -28,4 +32,5 @@ __all__ = [
     "rescue_curves",
     "shifts",
     "size_curves",
+    "time_curves",
 ]

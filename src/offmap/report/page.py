@@ -43,7 +43,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "why",
         "Why",
         "Why do they fail?",
-        (why.section, bias.section, bias.rescue, scaling.section),
+        (
+            why.section,
+            bias.section,
+            bias.rescue,
+            scaling.section,
+            scaling.exponents,
+            scaling.time,
+            scaling.added,
+        ),
     ),
     Chapter("do", "What to do", "What should I do?", (advice.section,)),
     Chapter(

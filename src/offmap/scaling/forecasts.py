@@ -86,7 +86,8 @@ def forecast(
     Forecast
         Values with the ends of their intervals. Each resample draws replicates of every size,
         adds noise of the fit's own residuals, and chooses its law anew among those that the curve
-        leaves plausible; errors also carry the residual scatter.
+        leaves plausible; errors also carry the residual scatter, or that of a mean over as many
+        replicates as the largest size has, if that is more.
 
     Raises
     ------
@@ -107,12 +108,13 @@ def forecast(
     scatter = _scatter(fit, curve)
     drawn = _replicates(errors[:, known.any(axis=0)], n_bootstrap, rng)
     noise = np.maximum(scatter, _alone(known, spread))
+    ahead = max(scatter, _unsure(known, spread))
     plausible = [f for f in fits if f.aicc < fit.aicc + _PLAUSIBLE]
     draws = np.empty((n_bootstrap, 1 + len(sizes)))
     for i, y in enumerate(drawn + noise * rng.normal(size=drawn.shape)):
         one = best(fit_all(replace(curve, y=y), near=plausible))
         draws[i, 0] = one.exponent
-        draws[i, 1:] = np.log(one.predict(sizes)) + scatter * rng.normal(size=len(sizes))
+        draws[i, 1:] = np.log(one.predict(sizes)) + ahead * rng.normal(size=len(sizes))
     point = np.append(fit.exponent, np.log(fit.predict(sizes)))
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0) if n_bootstrap else (point, point)
@@ -154,6 +156,12 @@ def _alone(known: Array, spread: Array) -> Array:
     """Noise of sizes with one replicate, which cannot be resampled: the typical spread."""
     counts = known.sum(axis=0)
     return np.asarray(np.where(counts == 1, spread, 0.0)[counts > 0])
+
+
+def _unsure(known: Array, spread: Array) -> float:
+    """Noise of the mean over the replicates of the largest size."""
+    last = np.flatnonzero(known.any(axis=0))[-1]
+    return float(spread[last] / np.sqrt(known[:, last].sum()))
 
 
 def _scatter(fit: Fit, curve: Curve) -> float:

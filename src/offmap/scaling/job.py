@@ -17,7 +17,7 @@ from offmap.progress import Reporter, Silent
 from offmap.scaling.added import added
 from offmap.scaling.curves import Sides, curve, fitted
 from offmap.scaling.grid import curve_cells, time_cells
-from offmap.scaling.verdicts import exponents
+from offmap.scaling.verdicts import exponents, with_domain
 from offmap.store import Cell, Store, states
 from offmap.study import Study
 
@@ -140,7 +140,8 @@ def analyse(
         raise StudyError(f"no size curve of {store.folder} could be trained")
     laws, bands = (pd.concat(found, ignore_index=True) for found in zip(*parts, strict=True))
     verdicts = store.read_table("verdicts") if store.has_table("verdicts") else None
-    compared = exponents(laws, verdicts, study.confidence, study.n_bootstrap, study.seed)
+    laws = with_domain(laws, verdicts)
+    compared = exponents(laws, study.confidence, study.n_bootstrap, study.seed)
     written = {
         "scaling": tables[0],
         "scaling_laws": laws,

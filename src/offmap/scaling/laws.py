@@ -31,7 +31,7 @@ Array = NDArray[Any]
 SMALLEST_SPREAD = 0.01
 """A curve whose logarithm is known to better than this is not trusted more than this."""
 
-# Extra support, in AICc, that a law with more parameters needs before it replaces a simpler one.
+# Extra support, in AICc, that a law needs for each parameter more than a simpler one has.
 _MARGIN = 2.0
 # A slope nearer to zero than this is no slope.
 _LEAST_SLOPE = 1e-4
@@ -247,10 +247,10 @@ def fit_all(curve: Curve, near: Sequence[Fit] = ()) -> list[Fit]:
 
 
 def best(fits: Sequence[Fit]) -> Fit:
-    """The law of lowest AICc; one with more parameters must win by 2."""
+    """The law of lowest AICc; one with more parameters must win by 2 for each of them."""
     chosen = fits[0]
     for fit in fits[1:]:
-        larger = len(fit.parameters) > len(chosen.parameters)
+        larger = max(len(fit.parameters) - len(chosen.parameters), 0)
         if fit.aicc < chosen.aicc - _MARGIN * larger:
             chosen = fit
     return chosen

@@ -31,7 +31,7 @@ _SLIGHT, _MODEST = 0.02, 0.10
 HELPS, WORSE, NO_HELP, UNKNOWN = "helps", "worse", "no help", "not known"
 
 ALL = "all"
-"""``verdict`` of the rows over all tasks."""
+"""``domain`` of the rows over all tasks."""
 
 
 def effect(exponent: Interval) -> str:
@@ -79,41 +79,34 @@ def _interval(value: Interval) -> str:
 
 
 def exponents(
-    laws: pd.DataFrame,
-    verdicts: pd.DataFrame | None = None,
-    confidence: float = 0.95,
-    n_bootstrap: int = 200,
-    seed: int = 0,
+    laws: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200, seed: int = 0
 ) -> pd.DataFrame:
     """Compare exponents over all tasks: tests beside each other, extrapolation beside the rest.
 
     Parameters
     ----------
     laws
-        The table ``scaling_laws``.
-    verdicts
-        The table ``verdicts`` of the domain analysis: tasks are then parted by their verdict.
+        The table ``scaling_laws`` with ``domain``, the verdict on each task (:func:`with_domain`).
     confidence, n_bootstrap, seed
         Of the intervals of medians: tasks are drawn with replacement.
 
     Returns
     -------
     DataFrame
-        One row per model, kind of curve, ``verdict`` (``all``, ``interpolation``, ``partial``,
+        One row per model, kind of curve, ``domain`` (``all``, ``interpolation``, ``partial``,
         ``extrapolation``) and test: ``n_tasks``; ``median`` exponent with its interval, ``q25``,
         ``q75``; ``gap``, the median over tasks of the exponent minus the in-distribution one of the
-        same task, with its interval; shares of tasks that ``more`` ``helps``, makes ``worse`` and
-        so on (columns ``share_...``).
+        same task, with its interval; and the share of tasks with each effect (``share_helps``,
+        ``share_no_help``, ``share_worse``, ``share_not_known``).
     """
     rng = np.random.default_rng(seed)
-    known = with_verdict(laws, verdicts)
     task = [REPRESENTATION, MODEL, "curve", CRITERION, HELD_OUT]
-    inside = known[known["test"] == INSIDE].set_index(task)["exponent"]
-    reference = inside.reindex(pd.MultiIndex.from_frame(known[task])).to_numpy(float)
-    known = known.assign(gap=known["exponent"].to_numpy(float) - reference)
-    whole = pd.concat([known.assign(verdict=ALL), known[known["verdict"] != ""]])
+    inside = laws[laws["test"] == INSIDE].set_index(task)["exponent"]
+    reference = inside.reindex(pd.MultiIndex.from_frame(laws[task])).to_numpy(float)
+    known = laws.assign(gap=laws["exponent"].to_numpy(float) - reference)
+    whole = pd.concat([known.assign(domain=ALL), known[known["domain"] != ""]])
     rows = []
-    keys = [REPRESENTATION, MODEL, "curve", "verdict", "test"]
+    keys = [REPRESENTATION, MODEL, "curve", "domain", "test"]
     for key, part in whole.groupby(keys, sort=False):
         row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"n_tasks": len(part)}
         for name, column in (("median", "exponent"), ("gap", "gap")):
@@ -126,15 +119,24 @@ def exponents(
     return pd.DataFrame(rows)
 
 
-def with_verdict(laws: pd.DataFrame, verdicts: pd.DataFrame | None) -> pd.DataFrame:
-    """Add the domain verdict of each task (column ``verdict``); empty where there is none."""
-    task = [REPRESENTATION, MODEL, CRITERION, HELD_OUT]
-    laws = laws.astype(dict.fromkeys(task, str)).drop(columns="verdict", errors="ignore")
+def with_domain(laws: pd.DataFrame, verdicts: pd.DataFrame | None) -> pd.DataFrame:
+    """Add the domain verdict of each task (column ``domain``); empty where there is none.
+
+    Verdicts that were reached with the model itself come first, then those of any.
+    """
+    task = [CRITERION, HELD_OUT]
+    keys = [REPRESENTATION, MODEL, *task]
+    laws = laws.astype(dict.fromkeys(keys, str))
     if verdicts is None or not len(verdicts):
-        return laws.assign(verdict="")
-    named = verdicts.astype(dict.fromkeys(task, str))[[*task, "verdict"]].astype({"verdict": str})
-    found = laws.merge(named.drop_duplicates(task), on=task, how="left")
-    return found.fillna({"verdict": ""})
+        return laws.assign(domain="")
+    named = verdicts.astype({**dict.fromkeys(keys, str), "verdict": str})
+    own = named.drop_duplicates(keys).set_index(keys)["verdict"]
+    other = named.drop_duplicates(task).set_index(task)["verdict"]
+    found = own.reindex(pd.MultiIndex.from_frame(laws[keys])).to_numpy(object)
+    rest = other.reindex(pd.MultiIndex.from_frame(laws[task])).to_numpy(object)
+    return laws.assign(
+        domain=pd.Series(found, laws.index).fillna(pd.Series(rest, laws.index)).fillna("")
+    )
 
 
 def _median(
