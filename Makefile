@@ -1,10 +1,10 @@
 # `make check` is what continuous integration runs after the tests.
-.PHONY: help check lint types imports docs test bench
+.PHONY: help check lint types imports docs audit test bench
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-check: lint types imports docs  ## everything but the tests
+check: lint types imports docs audit  ## everything but the tests
 
 lint:  ## style and common errors
 	ruff check .
@@ -18,6 +18,9 @@ imports:  ## the layers of the package
 
 docs:  ## build the documentation, warnings are errors
 	sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+audit:  ## known weaknesses of the pinned packages, where they can be looked up
+	.ci/audit
 
 test:  ## the tests
 	pytest

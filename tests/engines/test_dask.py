@@ -203,6 +203,7 @@ def test_addresses_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_leaving_early_cancels_what_is_left(cluster: Cluster, log: Path) -> None:
+    cluster.add_worker()
     results = start(cluster, [f"{i}" for i in range(50)], log)
     next(results)
     results.close()
