@@ -34,6 +34,10 @@ ROW: dict[str, Any] = {
         ({"share_composition_interventional": 0.5}, "interventional SHAP says 50 % composition"),
         ({"bias_base": -0.1}, "-0.10 of it is the mean error of all materials, in neither part"),
         ({"bias_low": np.nan, "bias_high": np.nan}, "off by -0.31 eV/atom, of one chemical system"),
+        (
+            {"bias_composition_only": -0.3, "bias_structure_only": -0.28},
+            "a model that sees structure alone is biased as much (-0.28)",
+        ),
         ({"bias_rest": -0.2}, "-0.20 of it is in no part"),
         ({"bias_in_distribution": -0.3}, "much the same in distribution (-0.30)"),
         ({"mae_corrected_kept_out": 0.34}, "does not carry over"),
@@ -45,6 +49,12 @@ def test_verdict(changes: dict[str, float], words: str) -> None:
 
 def test_a_clear_case_has_no_ifs() -> None:
     assert ";" not in verdict(ROW)
+
+
+def test_a_blind_model_that_is_not_biased_is_no_doubt() -> None:
+    for blind in (-0.1, 0.4):
+        row = ROW | {"bias_composition_only": -0.3, "bias_structure_only": blind}
+        assert ";" not in verdict(row)
 
 
 def test_without_decomposition_only_the_bias_is_told() -> None:

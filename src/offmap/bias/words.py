@@ -71,6 +71,10 @@ def _doubts(row: Mapping[str, Any]) -> list[str]:
     share, other = row.get("share_composition", np.nan), row.get("share_composition_interventional")
     if other is not None and abs(share - other) >= DISAGREES:
         said.append(f"interventional SHAP says {100 * other:.0f} % composition")
+    main, second = (COMPOSITION, STRUCTURE) if share >= 0.5 else (STRUCTURE, COMPOSITION)
+    alone, blind = (row.get(f"bias_{block}_only", np.nan) for block in (main, second))
+    if blind * row["bias"] > 0 and abs(blind) >= (1 - _WARNED_AT) * abs(alone):
+        said.append(f"a model that sees {second} alone is biased as much ({blind:+.2f})")
     rest = row.get("bias_rest", np.nan)
     if abs(rest) > _WARNED_AT * abs(row["bias"]):
         said.append(f"{rest:+.2f} of it is in no part")
