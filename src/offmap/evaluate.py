@@ -13,7 +13,14 @@ import pandas as pd
 from offmap.columns import CRITERION, HELD_OUT, N_TRAIN
 from offmap.engines import Local, Outcome, Shard
 from offmap.engines.dask import Dask
-from offmap.inputs import CRYSTALS, Inputs, representations_of, save_arrays, shared_arrays
+from offmap.inputs import (
+    CRYSTALS,
+    GIVEN_CRYSTALS,
+    Inputs,
+    representations_of,
+    save_arrays,
+    shared_arrays,
+)
 from offmap.memory import say_if_short, to_train
 from offmap.models.base import make_model, needs_gpu
 from offmap.progress import Reporter, Silent
@@ -128,7 +135,7 @@ def _on_this_machine(
     with store.temporary_folder() as folder:
         with writing(folder):
             save_arrays(inputs, folder)
-        with_crystals = any(cell.representation == CRYSTALS for cell in todo)
+        with_crystals = any(cell.representation in GIVEN_CRYSTALS for cell in todo)
         work = replace(_work(inputs, store, folder, engine.threads), **how)
         if with_crystals:
             work = replace(work, crystals=inputs.dataset.crystals)
@@ -163,7 +170,7 @@ def _work(inputs: Inputs, store: Store, arrays: Any, threads: int) -> Work:
 
 
 def _needs(cell: Cell) -> list[str]:
-    crystals = [CRYSTALS] if cell.representation == CRYSTALS else []
+    crystals = [CRYSTALS] if cell.representation in GIVEN_CRYSTALS else []
     return [_WORK, *crystals, *arrays_of(cell)]
 
 
@@ -199,13 +206,16 @@ def _measured_rate(store: Store | None, like: Cell) -> float:
 
 
 def _pilot_rate(study: Study, inputs: Inputs, like: Cell) -> float:
-    n = min(len(inputs), 2000)
     model = make_model(like.model, study.model_settings.get(like.model, {}), study.seed, 1)
+    n, passes = min(len(inputs), 2000), 1
+    if "checkpoint" in model.get_params():  # a network: two steps are enough to see
+        n, passes = min(n, 64), model.make_recipe().epochs
+        model.set_params(epochs=1)
     X: Any = (
         inputs.dataset.crystals.take(np.arange(n))
-        if like.representation == CRYSTALS
+        if like.representation in GIVEN_CRYSTALS
         else inputs.features[like.representation].values[:n].astype(np.float32)
     )
     begun = time.process_time()
     model.fit(X, inputs.y[:n])
-    return (time.process_time() - begun) / n
+    return passes * (time.process_time() - begun) / n

@@ -23,7 +23,7 @@ from offmap.datasets.base import Dataset
 from offmap.errors import DataError
 from offmap.memory import say_if_short, to_describe
 from offmap.models.base import consumes
-from offmap.progress import Reporter, Silent
+from offmap.progress import Progress, Reporter, Silent
 from offmap.representations.base import Features
 from offmap.representations.featurize import featurize, load_representation
 from offmap.store import Store, slug
@@ -32,7 +32,11 @@ from offmap.tasks.membership import Membership, membership
 from offmap.tasks.random import fold_name, folds
 
 CRYSTALS = "crystals"
-"""``representation`` of models that are given the crystals themselves."""
+
+GRAPH = "graph"
+
+GIVEN_CRYSTALS = frozenset({CRYSTALS, GRAPH, "text"})
+"""``representation`` of models that are given the crystals, and make of them what they need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,9 @@ def prepare(
         with reporter.step(f"Describe crystals ({name})") as progress:
             features[name] = featurize(dataset.crystals, name, jobs, progress)
         reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}
+    if with_features and GRAPH in {consumes(model) for model in study.models}:
+        with reporter.step("Build crystal graphs") as progress:
+            reasons |= {i: f"{GRAPH}: {why}" for i, why in _without_graph(dataset, progress)}
     with reporter.step("Find symmetry") as progress:
         known = _known_space_groups(dataset, study, store)
         found = attributes(dataset.crystals, study.symprec, jobs, progress, known)
@@ -211,6 +218,15 @@ def needed_representations(study: Study) -> list[str]:
 def representations_of(study: Study, kind: str) -> list[str]:
     """Representations on which a model that consumes ``kind`` is run."""
     return list(study.representations) if kind == "features" else [kind]
+
+
+def _without_graph(dataset: Dataset, progress: Progress) -> list[tuple[int, str]]:
+    """Materials that have no crystal graph, and why; the graphs of the others are cached."""
+    from offmap.representations.graph.cache import graphs
+
+    if not dataset.crystals.has_structure:
+        raise DataError(f"dataset {dataset.name} has formulas but no structures: no graphs")
+    return list(graphs(dataset.crystals, progress=progress).reasons.items())
 
 
 def _check_structure(dataset: Dataset, name: str) -> None:

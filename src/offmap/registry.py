@@ -87,6 +87,11 @@ TABLES: dict[str, dict[str, Entry]] = {
         "xgb": Entry("offmap.models.trees:xgb", "XGBoost at the settings of the study", "xgb"),
         "rf": Entry("offmap.models.trees:rf", "random forest at the settings of the study"),
         "gmp": Entry("offmap.models.gmp_net:GMPNet", "the study's network on multipoles", "nn"),
+        "alignn": Entry(
+            "offmap.models.alignn.regressor:Alignn",
+            "ALIGNN, a network of crystal graphs and their angles",
+            "nn",
+        ),
         "knn": Entry("offmap.models.baselines:knn", "mean of the 5 nearest training materials"),
         "dummy": Entry("offmap.models.baselines:dummy", "mean of the training labels"),
     },

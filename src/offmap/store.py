@@ -230,6 +230,10 @@ class Store:
         parts = [slug(value) for value in cell.keys().values()]
         return self.folder.joinpath("runs", *parts)
 
+    def network_file(self, cell: Cell, part: Literal["training", "model"]) -> Path:
+        """State of a network in training (gone when the cell is done), or the trained network."""
+        return self.cell_folder(cell) / f"_{part}.pt"
+
     def state(self, cell: Cell) -> State:
         """Whether the cell is done, has failed, or is missing (damaged counts as missing)."""
         folder = self.cell_folder(cell)
@@ -260,6 +264,7 @@ class Store:
         facts = dict(run) | {"n_bytes": path.stat().st_size, "blake2b": _digest(path.read_bytes())}
         self._write(folder / "_run.json", lambda temporary: temporary.write_text(json.dumps(facts)))
         (folder / "_error.json").unlink(missing_ok=True)
+        self.network_file(cell, "training").unlink(missing_ok=True)
 
     def save_error(self, cell: Cell, error: str, message: str, trace: str) -> None:
         """Note why a cell failed. It is tried again at the next start."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from offmap.columns import MATERIAL_ID, ROUND, Y_PRED, Y_TRUE
 from offmap.crystals import Crystals
 from offmap.engines.base import Outcome
-from offmap.inputs import CRYSTALS
+from offmap.inputs import GIVEN_CRYSTALS
 from offmap.models.base import make_model
 from offmap.models.rounds import fit_by_round
 from offmap.store import Cell, Store, slug
@@ -98,7 +98,7 @@ class Work:
 
     def rows(self, representation: str, rows: NDArray[np.int64]) -> Any:
         """What the model is given for these materials."""
-        if representation == CRYSTALS and self.crystals is not None:
+        if representation in GIVEN_CRYSTALS and self.crystals is not None:
             return self.crystals.take(rows)
         return np.asarray(self.load(features_array(representation))[rows])
 
@@ -110,7 +110,7 @@ def features_array(representation: str) -> str:
 
 def arrays_of(cell: Cell) -> list[str]:
     """Names of the shared arrays that a cell needs."""
-    given = [] if cell.representation == CRYSTALS else [features_array(cell.representation)]
+    given = [] if cell.representation in GIVEN_CRYSTALS else [features_array(cell.representation)]
     return ["y", "material_id", "test", *given]
 
 
@@ -189,6 +189,9 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any], p
     train, test = work.split(cell)
     y = work.load("y")
     model = make_model(cell.model, work.settings.get(cell.model, {}), cell.seed, work.threads)
+    network = "checkpoint" in model.get_params() and isinstance(work.arrays, Path)
+    if network:
+        model.set_params(checkpoint=str(Store(work.study_folder).network_file(cell, "training")))
     X, X_test = (work.rows(cell.representation, rows) for rows in (train, test))
     fit_begun = time.perf_counter()
     if work.by_round:
@@ -216,6 +219,9 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any], p
         "model": type(model).__module__ + "." + type(model).__qualname__,
         "offmap": version("offmap"),
     }
+    if network:
+        facts |= model.facts()
+        model.save(Store(work.study_folder).network_file(cell, "model"))
     history = _history(frame, rounds) if work.by_round else None
     return frame, facts, history
 

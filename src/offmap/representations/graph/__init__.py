@@ -139,6 +139,20 @@ class Graphs:
             edges=ends,
         )
 
+    def with_own_images(self, times: int) -> Graphs:
+        """The graphs with each edge between an atom and its own image so many times."""
+        if times == 1:
+            return self
+        repeats = np.where(self.source == self.target, times, 1)
+        ends = np.concatenate([[0], np.cumsum(repeats)])
+        return replace(
+            self,
+            source=np.repeat(self.source, repeats),
+            target=np.repeat(self.target, repeats),
+            vector=np.repeat(self.vector, repeats, axis=0),
+            edges=ends[self.edges],
+        )
+
     @property
     def n_pairs(self) -> NDArray[np.int64]:
         """Pairs of edges that follow each other in each crystal, shape (n,)."""
@@ -189,12 +203,11 @@ def build_graphs(crystals: Crystals, rule: GraphRule | None = None) -> Graphs:
         rule.neighbours,
         float(rule.radius),
         float(rule.tolerance),
-        rule.own_images,
     )
     reasons |= {int(good[i]): _REASONS[int(status[i])] for i in np.flatnonzero(status)}
     n_edges = np.zeros(len(crystals), np.int64)
     n_edges[good] = np.diff(edges)
-    return Graphs(
+    found = Graphs(
         crystals.numbers,
         crystals.offsets,
         np.ascontiguousarray(ends[:, 0]),
@@ -203,6 +216,7 @@ def build_graphs(crystals: Crystals, rule: GraphRule | None = None) -> Graphs:
         np.concatenate([[0], np.cumsum(n_edges)]),
         dict(sorted(reasons.items())),
     )
+    return found.with_own_images(rule.own_images)
 
 
 def line_graph(graph: Graphs) -> LineGraph:

@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -41,7 +41,8 @@ def graphs(
     progress
         Called with crystals done and crystals in all.
     """
-    rule = rule or GraphRule()
+    own_images = rule.own_images if rule else 1
+    rule = replace(rule or GraphRule(), own_images=1)
     cache = GraphCache.of(rule)
     keys = crystals.content_hash().astype("S32")
     distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -64,7 +65,7 @@ def graphs(
     if not parts:
         return build_graphs(crystals, rule)
     _, place = np.unique(np.concatenate(held), return_index=True)
-    return Graphs.concat(parts).take(place[which])
+    return Graphs.concat(parts).take(place[which]).with_own_images(own_images)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class GraphCache:
     @classmethod
     def of(cls, rule: GraphRule) -> GraphCache:
         """The cache of one rule."""
-        name = "-".join(f"{value:g}" for value in astuple(rule))
+        name = "-".join(f"{value:g}" for value in (rule.neighbours, rule.radius, rule.tolerance))
         return cls(cache_folder("graphs", f"v{_VERSION}-{name}"))
 
     def batches(self) -> Iterator[tuple[NDArray[np.bytes_], Graphs]]:

@@ -141,7 +141,6 @@ def edges_of_all(
     k: int,
     radius: float,
     tolerance: float,
-    own_images: int,
 ) -> tuple[Ints, Singles, Ints, Ints]:
     """Edges of many crystals.
 
@@ -151,8 +150,6 @@ def edges_of_all(
         As in :class:`offmap.crystals.Crystals`.
     k, radius, tolerance
         ``k`` nearest neighbours (with all as far as the last), or all within ``radius`` if 0.
-    own_images
-        How often an edge from an atom to its own image is written in each direction.
 
     Returns
     -------
@@ -193,10 +190,10 @@ def edges_of_all(
         if status[c]:
             starts[c + 1] = n_edges
             continue
-        most = n_edges + 2 * max(own_images, 1) * rows[n]
+        most = n_edges + 2 * rows[n]
         if most > len(ends):
             ends, arrows = _with_room(ends, arrows, n_edges, max(most, 2 * len(ends)))
-        n_edges = _write_edges(vectors, labels, rows, limits, own_images, ends, arrows, n_edges)
+        n_edges = _write_edges(vectors, labels, rows, limits, ends, arrows, n_edges)
         starts[c + 1] = n_edges
     return ends[:n_edges], arrows[:n_edges], starts, status
 
@@ -207,7 +204,6 @@ def _write_edges(
     labels: Ints,
     rows: Ints,
     limits: Floats,
-    own_images: int,
     ends: Ints,
     arrows: Singles,
     n_edges: int,
@@ -225,15 +221,14 @@ def _write_edges(
                 j = labels[row, 0]
                 # seen from i and from j the same edge has the same length to the last bit
                 alone = j != i and vectors[row, 3] > limits[j]
-                for _ in range(own_images if i == j else 1):
-                    if write:
-                        at = n_edges + place[j]
-                        ends[at, 0], ends[at, 1] = i, j
-                        for axis in range(3):
-                            arrows[at, axis] = vectors[row, axis]
-                        place[j] += 1
-                    else:
-                        place[j + 1] += 1
+                if write:
+                    at = n_edges + place[j]
+                    ends[at, 0], ends[at, 1] = i, j
+                    for axis in range(3):
+                        arrows[at, axis] = vectors[row, axis]
+                    place[j] += 1
+                else:
+                    place[j + 1] += 1
                 if alone and write:
                     at = n_edges + place[i]
                     ends[at, 0], ends[at, 1] = j, i
@@ -296,3 +291,74 @@ def pairs_of_edges(
             c = -(x * directions[before, 0] + y * directions[before, 1] + z * directions[before, 2])
             cosine[at] = min(max(c, np.float32(-1)), np.float32(1))
     return first, second, cosine, starts
+
+
+@compiled
+def blocks_of_pairs(
+    source: Ints, target: Ints, vectors: Singles, n_atoms: int
+) -> tuple[Ints, Ints, Ints, Ints, Singles]:
+    """Pairs of edges as one square block per atom; see :class:`offmap.models.alignn.batch.Blocks`.
+
+    Parameters
+    ----------
+    source, target, vectors
+        Edges sorted by target, each there in both directions; their vectors, shape (n_edges, 3).
+    n_atoms
+        Number of atoms.
+
+    Returns
+    -------
+    tuple
+        Atoms in order of their number of edges, shape (n_atoms,); that number, in the same order;
+        incoming edges of each atom in that order, shape (n_edges,); outgoing ones likewise; and
+        the cosines of each atom's block, row by row: outgoing edge, then incoming edge.
+    """
+    n_edges = len(source)
+    incoming, outgoing = np.zeros(n_atoms + 1, np.int64), np.zeros(n_atoms + 1, np.int64)
+    for edge in range(n_edges):
+        incoming[target[edge] + 1] += 1
+        outgoing[source[edge] + 1] += 1
+    most, n_pairs = ZERO, ZERO
+    for atom in range(n_atoms):
+        most = max(most, incoming[atom + 1])
+        n_pairs += incoming[atom + 1] * outgoing[atom + 1]
+    rank = np.zeros(most + 2, np.int64)
+    for atom in range(n_atoms):
+        rank[incoming[atom + 1] + 1] += 1
+        incoming[atom + 1] += incoming[atom]
+        outgoing[atom + 1] += outgoing[atom]
+    for degree in range(most + 1):
+        rank[degree + 1] += rank[degree]
+    leaving, filled = np.empty(n_edges, np.int64), np.zeros(n_atoms, np.int64)
+    directions = np.empty((n_edges, 3), np.float32)
+    for edge in range(n_edges):
+        atom = source[edge]
+        leaving[outgoing[atom] + filled[atom]] = edge
+        filled[atom] += 1
+        x, y, z = vectors[edge, 0], vectors[edge, 1], vectors[edge, 2]
+        length = np.sqrt(x * x + y * y + z * z)
+        directions[edge, 0], directions[edge, 1] = x / length, y / length
+        directions[edge, 2] = z / length
+    atoms, degrees = np.empty(n_atoms, np.int64), np.empty(n_atoms, np.int64)
+    for atom in range(n_atoms):
+        degree = incoming[atom + 1] - incoming[atom]
+        atoms[rank[degree]], degrees[rank[degree]] = atom, degree
+        rank[degree] += 1
+    come, go = np.empty(n_edges, np.int64), np.empty(n_edges, np.int64)
+    cosine = np.empty(n_pairs, np.float32)
+    edge_at, pair_at = ZERO, ZERO
+    for place in range(n_atoms):
+        atom, degree = atoms[place], degrees[place]
+        for k in range(degree):
+            come[edge_at + k] = incoming[atom] + k
+            go[edge_at + k] = leaving[outgoing[atom] + k]
+        for k in range(degree):
+            out = go[edge_at + k]
+            x, y, z = directions[out, 0], directions[out, 1], directions[out, 2]
+            for j in range(degree):
+                into = come[edge_at + j]
+                c = -(x * directions[into, 0] + y * directions[into, 1] + z * directions[into, 2])
+                cosine[pair_at] = min(max(c, np.float32(-1)), np.float32(1))
+                pair_at += 1
+        edge_at += degree
+    return atoms, degrees, come, go, cosine

@@ -1,0 +1,1 @@
+"""ALIGNN, a network of crystal graphs and the angles in them."""
