@@ -171,6 +171,9 @@ def test_a_study_gives_expected_errors_and_intervals(chlorides: Audit) -> None:
     assert (chlorides.bins["nominal"] == 0.8).all()
     all_bins = chlorides.bins.iloc[-1]
     assert all_bins["interval_coverage"] > 0.75
+    checked = chlorides.numbers["expected_error_check"]
+    assert checked["n_tasks"] == 11  # all but the task that is asked about
+    assert 0 <= checked["within_factor_1.5"] <= 1
     held = (rows["error"].abs() <= (rows["interval_high"] - rows["interval_low"]) / 2)[known]
     assert all_bins["interval_coverage_audited"] == pytest.approx(held.mean())
 

@@ -192,6 +192,8 @@ def _result(
     else:
         notes.append("no intervals: no model predicted these materials and the held-out ones")
     numbers = _numbers(split, where, said, found)
+    if learned is not None and found.expected is not None:
+        numbers["expected_error_check"] = learned.validation()
     unit = str(given["unit"])
     order = np.lexsort([materials[MATERIAL_ID].to_numpy(str), -found.standing])
     held_out = standing(found.combined.calibration, found.combined.calibration)

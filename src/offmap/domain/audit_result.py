@@ -28,8 +28,8 @@ class Audit:
         ``coverage`` with ``coverage_low`` and ``coverage_high``, ``sure``, ``agreement``,
         ``n_train``, ``n_test``, ``n_calibration``, ``two_sample_auc``, ``twins_formula``,
         ``coverage_<detector>``, and where known ``expected_error``,
-        ``expected_error_in_distribution``, ``mae``, ``mae_in_domain``, ``mae_out_of_domain``,
-        ``auroc``.
+        ``expected_error_in_distribution``, ``expected_error_check``, ``mae``,
+        ``mae_in_domain``, ``mae_out_of_domain``, ``mae_in_distribution``, ``auroc``.
     reasons
         Why, in sentences, the weightiest first.
     notes

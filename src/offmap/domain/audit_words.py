@@ -87,6 +87,13 @@ def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
             f"expected error {numbers['expected_error']:.3g}{unit}, of materials like the training "
             f"set {numbers['expected_error_in_distribution']:.3g}{unit}"
         )
+    if "expected_error_check" in numbers:
+        check = numbers["expected_error_check"]
+        yield (
+            f"that forecast, for {check['n_tasks']} finished tasks each without itself: within a "
+            f"factor of 1.5 for {check['within_factor_1.5']:.0%}, rank correlation "
+            f"{check['rank_correlation']:.2f} with the error made"
+        )
     if "mae" in numbers:
         parts = [
             f"{numbers[key]:.3g} {words}"

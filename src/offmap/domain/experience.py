@@ -21,6 +21,7 @@ from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of, predictions
 from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import Residuals
 from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
+from offmap.domain.head_to_head import rank_correlation
 from offmap.domain.judge import Judged, Predictions, judge
 from offmap.domain.moments import Moments
 from offmap.domain.scoring import Materials, score_task
@@ -92,6 +93,27 @@ class Experience:
         return ErrorModel(seed).fit(
             Examples(self.features[:, columns], np.abs(self.error), self.task, self.material)
         )
+
+    def validation(self) -> dict[str, float]:
+        """How the expected error of each task, forecast without it, met the true one.
+
+        Returns
+        -------
+        dict
+            ``n_tasks``; ``rank_correlation`` of expected and true mean absolute error over tasks;
+            ``median_ratio``, expected over true; ``within_factor_1.5``, the share of tasks.
+        """
+        frame = pd.DataFrame({"expected": self.expected, "true": np.abs(self.error)})
+        means = frame.groupby(self.task).mean()
+        ratio = (means["expected"] / means["true"]).to_numpy(float)
+        return {
+            "n_tasks": len(means),
+            "rank_correlation": rank_correlation(
+                means["expected"].to_numpy(float), means["true"].to_numpy(float)
+            ),
+            "median_ratio": float(np.median(ratio)),
+            "within_factor_1.5": float((np.abs(np.log(ratio)) <= np.log(1.5)).mean()),
+        }
 
     @property
     def residuals(self) -> Residuals:

@@ -133,6 +133,8 @@ def read(
         If nothing usable is left.
     """
     dataset = load(given)
+    if what == "test" and target and target not in dataset.frame:
+        target = None  # a test needs no labels
     name = target_of(dataset, target)
     if name and what == "training" and not isinstance(given, (Dataset, Crystals)):
         dataset = datasets.load(str(given), name)
