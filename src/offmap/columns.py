@@ -123,6 +123,9 @@ COLUMNS: dict[str, Column] = {
         "Two-sample AUC", "", "How well a classifier tells test from train; 0.5: not at all"
     ),
     "combined": Column("Combined standing", "", "1 is the threshold; above is out of domain"),
+    "expected_mae": Column(
+        "Expected MAE", "target", "Forecast from akin tasks, without this one", False
+    ),
     "expected_error": Column(
         "Expected error", "target", "Absolute error to expect, learned over the other tasks", False
     ),

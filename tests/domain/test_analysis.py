@@ -12,7 +12,7 @@ import pytest
 from offmap.columns import COLUMNS, IN_DISTRIBUTION
 from offmap.domain.analysis import DETECTORS, Domain, domain, materials_of
 from offmap.domain.before_training import before_training, twin_rate
-from offmap.domain.stability import stability
+from offmap.domain.stability import stability, task_stability
 from offmap.domain.verdicts import long_form
 from offmap.errors import DataError, UnknownNameError
 from offmap.evaluate import evaluate
@@ -78,9 +78,32 @@ def test_the_tables_are_written_and_fit_together(
 def test_false_alarms_and_the_head_to_head(after: Domain) -> None:
     table = after.detectors.query("criterion == 'all'").set_index("detector")
     assert set(DETECTORS) < set(table.index)
-    assert (table["false_alarms"] < 0.12).all()
+    assert (table["false_alarms"].drop("expected_mae") < 0.12).all()
     assert {"mae_rank_correlation", "auroc", "excess_area"} <= set(table)
     assert table["n_tasks"].nunique() == 1
+
+
+def test_errors_of_tasks_are_foretold(after: Domain) -> None:
+    rows = after.verdicts.set_index(["criterion", "held_out"])
+    assert rows["expected_mae"].gt(0).all()
+    found = after.detectors.query("criterion == 'all'").set_index("detector")
+    assert "expected_mae" in found.index
+
+
+def test_setting_materials_aside_lowers_the_risk(after: Domain, untrained: Store) -> None:
+    assert len(untrained.read_table("risk_coverage")) == len(after.risk)
+    curves = after.risk.query("criterion == 'all'").pivot(
+        index="share_kept", columns="detector", values="mae"
+    )
+    np.testing.assert_allclose(curves.iloc[-1], curves.iloc[-1, 0])
+    assert (curves["error itself"] <= curves["expected_error"] + 1e-9).all()
+    assert set(DETECTORS) < set(curves)
+
+
+def test_the_map_places_every_material(after: Domain, untrained: Store, inputs: Inputs) -> None:
+    places = untrained.read_table("domain_map")
+    assert places["material_id"].tolist() == inputs.material_id.tolist()
+    assert np.isfinite(places[["x", "y"]]).all(axis=None)
 
 
 def test_every_column_has_a_label(after: Domain) -> None:
@@ -125,6 +148,12 @@ def test_the_verdict_does_not_swing_with_its_knobs(inputs: Inputs) -> None:
     assert isinstance(table, pd.DataFrame)
     assert table["setting"].iloc[0] == "default"
     assert np.ptp(table["coverage"]) < 0.15
+
+
+def test_stability_is_kept_and_names_its_task(untrained: Store, inputs: Inputs) -> None:
+    few = replace(inputs, membership=inputs.membership.select(np.arange(5)))
+    with pytest.raises(UnknownNameError, match="kept task"):
+        task_stability(untrained, few, "element/Xx")
 
 
 def test_bad_input_is_named(untrained: Store, inputs: Inputs) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from offmap.domain.curves import SHARES, risk_at
 from offmap.domain.head_to_head import excess_area, rank_correlation, risk_coverage, sample_level
 from offmap.domain.two_sample import area, two_sample_auc
 
@@ -41,3 +42,12 @@ def test_two_samples_alike_and_apart() -> None:
     assert two_sample_auc(train, train[:300] + 0.0) < 0.6
     assert two_sample_auc(train, train[:300] + 3) > 0.99
     assert np.isnan(two_sample_auc(train, train[:5]))
+
+
+def test_risk_at_shares_ends_at_the_mean_error() -> None:
+    rng = np.random.default_rng(3)
+    error = rng.exponential(size=137)
+    found = risk_at(error, error)
+    assert found[-1] == pytest.approx(error.mean())
+    assert (np.diff(found) > 0).all()
+    assert risk_at(rng.random(3), np.ones(3)).tolist() == [1.0] * len(SHARES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from offmap.columns import (
     Y_PRED,
 )
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
+from offmap.domain.curves import risk_curves
 from offmap.domain.judge import (
     Judged,
     Predictions,
@@ -30,12 +31,14 @@ from offmap.domain.judge import (
     material_rows,
     task_row,
 )
+from offmap.domain.kinship import expected_maes
+from offmap.domain.maps import domain_map
 from offmap.domain.matched import control_rows
 from offmap.domain.scoring import Materials, score_tasks
 from offmap.domain.verdicts import Combined
 from offmap.errors import DataError, StudyError
 from offmap.evaluate import cells
-from offmap.inputs import CRYSTALS, Inputs
+from offmap.inputs import GIVEN_CRYSTALS, Inputs
 from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store, states
 
@@ -69,11 +72,14 @@ class Domain:
         One row per task.
     detectors
         The head-to-head: which detector to trust, per model and representation.
+    risk
+        Risk-coverage curves (:func:`offmap.domain.curves.risk_curves`).
     """
 
     materials: pd.DataFrame
     verdicts: pd.DataFrame
     detectors: pd.DataFrame
+    risk: pd.DataFrame
 
 
 def domain(
@@ -84,6 +90,7 @@ def domain(
     faithful: bool = False,
     detectors: Sequence[str] | None = None,
     rate: float = FALSE_ALARMS,
+    pruned: bool = False,
 ) -> Domain:
     """Say of each task and each test material whether it lies in the domain of the training set.
 
@@ -93,17 +100,21 @@ def domain(
     Parameters
     ----------
     store
-        The study folder; tables ``domain``, ``verdicts`` and ``detectors`` are written there.
+        The study folder; tables ``domain``, ``verdicts``, ``detectors``, ``risk_coverage`` and
+        ``domain_map`` are written there.
     inputs
         What :func:`offmap.inputs.prepare` gave for the same study, with features.
     jobs
         Tasks at once.
     faithful
-        Also do exactly what the study did, with one UMAP per task: table ``domain_faithful``.
+        Also do exactly what the study did: tables ``domain_faithful`` and
+        ``domain_faithful_density``, and its map.
     detectors
         Names of detectors that vote; by default :data:`DETECTORS`.
     rate
         Share of in-distribution materials that may be called out of domain.
+    pruned
+        In the faithful mode, leave out features that are correlated with another one.
 
     Raises
     ------
@@ -123,18 +134,31 @@ def domain(
         for representation in inputs.features
         for part in _representation(store, inputs, representation, chosen, jobs, reporter, rate)
     ]
-    tables = Domain(*(pd.concat(found, ignore_index=True) for found in zip(*parts, strict=True)))
+    tables = _together_all(parts)
     keys = ["representation", "model", CRITERION, HELD_OUT]
     for table in (tables.materials, tables.verdicts):
         table[keys] = table[keys].astype("category")
     store.write_table("domain", tables.materials)
     store.write_table("verdicts", tables.verdicts, csv=True)
     store.write_table("detectors", tables.detectors, csv=True)
+    store.write_table("risk_coverage", tables.risk, csv=True)
+    maps = [domain_map(inputs, representation) for representation in inputs.features]
     if faithful:
         from offmap.domain.faithful import faithful_study
 
-        store.write_table("domain_faithful", faithful_study(store, inputs, reporter), csv=True)
+        found = faithful_study(store, inputs, reporter, pruned)
+        store.write_table("domain_faithful", found.tasks, csv=True)
+        store.write_table("domain_faithful_density", found.curves, csv=True)
+        maps = found.maps
+    store.write_table("domain_map", pd.concat(maps, ignore_index=True))
     return tables
+
+
+def _together_all(parts: list[Domain]) -> Domain:
+    names = [field.name for field in fields(Domain)]
+    return Domain(
+        *(pd.concat([getattr(p, name) for p in parts], ignore_index=True) for name in names)
+    )
 
 
 def materials_of(inputs: Inputs, representation: str) -> tuple[Materials, pd.DataFrame]:
@@ -160,8 +184,8 @@ def _representation(
     jobs: int,
     reporter: Reporter,
     rate: float,
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
-    """The three tables for each model that the representation can explain."""
+) -> Iterator[Domain]:
+    """The tables for each model that the representation can explain."""
     materials, tasks = materials_of(inputs, representation)
     known = predictions(store, inputs, representation, tasks)
     scores = []
@@ -183,13 +207,15 @@ def _tables(
     tasks: pd.DataFrame,
     judged: list[Judged],
     rate: float,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> Domain:
     study = inputs.study
     expected = expected_errors(judged, study.seed)
     combined = {j.scores.task: Combined.mean(j.features, rate) for j in judged}
     verdicts = {t: expected.get(t, combined[t]) for t in combined}
     systems = inputs.attributes.frame[CHEMICAL_SYSTEM].to_numpy(dtype=object)
     controls = control_rows(inputs, judged, model)
+    criterion = tasks[CRITERION].astype(str).tolist()
+    maes = expected_maes(inputs, judged, expected, model, criterion) if expected else {}
     n_train = tasks[N_TRAIN].astype(int).tolist()
     rows, parts = [], []
     for j in judged:
@@ -202,14 +228,16 @@ def _tables(
         }
         settings = (study.n_bootstrap, study.confidence, study.seed)
         row = task_row(j, verdicts[t], systems[j.scores.test], settings)
+        row["expected_mae"] = maes.get(t, float("nan"))
         rows.append(names | {N_TRAIN: n_train[t]} | row | controls.get(t, {}))
         frame = material_rows(j, verdicts[t], expected.get(t), inputs.material_id)
         parts.append(keyed(frame, **names))
-    criterion = tasks[CRITERION].astype(str).tolist()
     large = _large_error(judged, criterion)
-    table = head_to_head(judged, combined, expected, criterion, large)
-    table = keyed(table, representation=representation, model=model.model)
-    return _together(parts), pd.DataFrame(rows), table
+    table = head_to_head(judged, combined, expected, criterion, large, maes)
+    risk = risk_curves(judged, combined, expected, criterion)
+    keys = {"representation": representation, "model": model.model}
+    tables = (keyed(table, **keys), keyed(risk, **keys))
+    return Domain(_together(parts), pd.DataFrame(rows), *tables)
 
 
 def _large_error(judged: list[Judged], criterion: list[str]) -> float:
@@ -227,7 +255,7 @@ def predictions(
     if not store.has_table("tasks"):
         return []
     finished = states(store, cells(store))["done"]
-    mine = [c for c in finished if c.representation in (representation, CRYSTALS)]
+    mine = [c for c in finished if c.representation in {representation, *GIVEN_CRYSTALS}]
     number = {
         (c, h): t for t, (c, h) in enumerate(zip(tasks[CRITERION], tasks[HELD_OUT], strict=True))
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION
+from offmap.domain.maps import domain_map
 from offmap.errors import DataError
 from offmap.inputs import Inputs
 from offmap.progress import Reporter, Silent
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 
 N_NEIGHBOURS, BANDWIDTH, CUT, CORRELATION = 50, 0.01, 1e-3, 0.7
 _BINS = 20
+_KEYS = ("representation", CRITERION, HELD_OUT, "model")
 
 
 def joint_map(X: NDArray[np.floating], seed: int | None = None) -> Array:
@@ -49,6 +52,19 @@ def joint_map(X: NDArray[np.floating], seed: int | None = None) -> Array:
     umap = quiet_umap(n_neighbors=N_NEIGHBOURS, random_state=seed)
     with quietly():
         return np.asarray(umap.fit_transform(scaled), dtype=np.float64)
+
+
+def train_map(X: NDArray[np.floating], test: NDArray[np.bool_], seed: int | None = None) -> Array:
+    """The map when scaler and UMAP see the training rows alone; test rows are placed afterwards."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(np.asarray(X[~test], dtype=np.float64))
+    umap = quiet_umap(n_neighbors=N_NEIGHBOURS, random_state=seed)
+    points = np.empty((len(X), 2))
+    with quietly():
+        points[~test] = umap.fit_transform(scaler.transform(X[~test]))
+        points[test] = umap.transform(scaler.transform(X[test]))
+    return points
 
 
 def density(train: Array, test: Array, bandwidth: float = BANDWIDTH) -> Array:
@@ -82,20 +98,46 @@ def prune(X: NDArray[np.floating], most: float = CORRELATION) -> NDArray[np.int6
     return varies[kept]
 
 
+@dataclass(frozen=True, eq=False)
+class Faithful:
+    """What the published procedure says of a study; every row is marked ``uses_test_rows``.
+
+    Parameters
+    ----------
+    tasks
+        Per representation, model and task: ``n_test``, ``coverage`` (share in domain), and ``mae``
+        and ``r2`` of all, ``_in`` and ``_out``.
+    curves
+        Error against density: per representation, model and task, bins of ``density`` with
+        ``mae`` and ``n``.
+    maps
+        Per representation, the UMAP (:func:`offmap.domain.maps.domain_map`).
+    """
+
+    tasks: pd.DataFrame
+    curves: pd.DataFrame
+    maps: list[pd.DataFrame]
+
+
 def faithful_study(
     store: Store,
     inputs: Inputs,
     reporter: Reporter | None = None,
     pruned: bool = False,
     seed: int | None = None,
-) -> pd.DataFrame:
+) -> Faithful:
     """The published in/out split of every task, with the scores of each side.
 
-    Returns
-    -------
-    DataFrame
-        Per representation, model and task: ``n_test``, ``coverage`` (share in domain), and ``mae``
-        and ``r2`` of all, ``_in`` and ``_out``; ``uses_test_rows`` is always true.
+    Parameters
+    ----------
+    store, inputs
+        The study.
+    reporter
+        Where progress is shown.
+    pruned
+        Leave out constant features and, one after the other, those correlated with a kept one.
+    seed
+        None as in the study: another map each time.
     """
     from offmap.domain.analysis import predictions
 
@@ -103,12 +145,15 @@ def faithful_study(
     tasks = inputs.tasks()
     tasks = tasks[tasks["kept"]].reset_index(drop=True)
     rows: list[dict[str, Any]] = []
+    curves: list[pd.DataFrame] = []
+    maps = []
     for representation, features in inputs.features.items():
         columns = prune(features.values) if pruned else slice(None)
         with reporter.step(f"Published map ({representation})") as progress:
             progress(0, 1)
             points = joint_map(features.values[:, columns], seed)
             progress(1, 1)
+        maps.append(domain_map(inputs, representation, points))
         models = predictions(store, inputs, representation, tasks)
         for t, (criterion, held_out) in enumerate(
             zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)
@@ -116,16 +161,22 @@ def faithful_study(
             if criterion == IN_DISTRIBUTION:
                 continue
             test = inputs.membership.test_rows(criterion, held_out)
-            inside = density(points[~test], points[test]) > CUT
+            found = density(points[~test], points[test])
             keys = {"representation": representation, CRITERION: criterion, HELD_OUT: held_out}
-            facts = {"n_test": int(test.sum()), "coverage": float(inside.mean())}
+            facts = {"n_test": int(test.sum()), "coverage": float((found > CUT).mean())}
             for model in models:
                 if t in model.y_pred:
-                    found = in_and_out(inputs.y[test], model.y_pred[t], inside)
-                    rows.append(keys | {"model": model.model} | facts | found)
+                    mine = keys | {"model": model.model}
+                    scored = in_and_out(inputs.y[test], model.y_pred[t], found > CUT)
+                    rows.append(mine | facts | scored)
+                    error = np.abs(model.y_pred[t] - inputs.y[test])
+                    curves.append(error_against_density(error, found).assign(**mine))
             if not models:
                 rows.append(keys | {"model": ""} | facts)
-    return pd.DataFrame(rows).assign(uses_test_rows=True, pruned=pruned)
+    marks = {"uses_test_rows": True, "pruned": pruned}
+    empty = pd.DataFrame(columns=["density", "mae", "n", *_KEYS])
+    together = pd.concat(curves, ignore_index=True) if curves else empty
+    return Faithful(pd.DataFrame(rows).assign(**marks), together.assign(**marks), maps)
 
 
 def in_and_out(y_true: Array, y_pred: Array, inside: NDArray[np.bool_]) -> dict[str, float]:

@@ -160,8 +160,22 @@ def head_to_head(
     expected: Mapping[int, Combined],
     criterion: Sequence[str],
     large: float,
+    maes: Mapping[int, float] | None = None,
 ) -> pd.DataFrame:
     """Which detector to trust: one row per detector and criterion (and ``all``).
+
+    Parameters
+    ----------
+    judged
+        Tasks.
+    combined, expected
+        Task -> mean standing, and expected error of its materials.
+    criterion
+        That of each task, by number.
+    large
+        The error that only 5 % of in-distribution materials exceed.
+    maes
+        Task -> expected mean absolute error, for the row ``expected_mae``.
 
     Returns
     -------
@@ -187,11 +201,17 @@ def head_to_head(
         mine = [j for j in known if j.scores.task in by_task]
         is_fold = np.array([criterion[j.scores.task] == IN_DISTRIBUTION for j in mine], dtype=bool)
         table = pd.DataFrame([_task_level(j, by_task[j.scores.task], large) for j in mine])
+        table["task"] = [j.scores.task for j in mine]
         table["criterion"] = [criterion[j.scores.task] for j in mine]
         alarms = float(table["out"][is_fold].mean()) if is_fold.any() else np.nan
         tasks = table[~is_fold]
         for which, part in [("all", tasks), *tasks.groupby("criterion", sort=False)]:
             rows.append({"detector": name, CRITERION: which} | _summary(part, alarms))
+            if name == "expected_error" and maes:
+                forecast = np.array([maes.get(int(t), np.nan) for t in part["task"]])
+                rank = rank_correlation(forecast, part["mae"].to_numpy(float))
+                rows.append({"detector": "expected_mae", CRITERION: which, "n_tasks": len(part),
+                             "mae_rank_correlation_mean": rank})  # fmt: skip
     return pd.DataFrame(rows)
 
 

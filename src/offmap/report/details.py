@@ -27,6 +27,7 @@ from offmap.plots.outcomes import with_series
 from offmap.plots.parity import parity, parity_limits
 from offmap.plots.words import task_key, task_name
 from offmap.progress import Progress
+from offmap.report.domain import Maps
 from offmap.report.section import render
 from offmap.report.tables import Tables
 from offmap.store import Cell
@@ -50,7 +51,7 @@ class Detail:
     html
         Body of the panel.
     figures
-        Parity of the task, parity of the control, distribution of errors.
+        Parity of the task, parity of the control, distribution of errors, map.
     """
 
     key: str
@@ -65,7 +66,7 @@ def details(tables: Tables, progress: Progress | None = None) -> Iterator[Detail
     if materials is None or not len(tables.scored):
         return
     materials = materials.set_index(MATERIAL_ID)
-    found = _cells(tables)
+    found, maps = _cells(tables), Maps(tables)
     total, done = len(tables.scored), 0
     for series in tables.series:
         control = _control(tables, found, series)
@@ -80,7 +81,9 @@ def details(tables: Tables, progress: Progress | None = None) -> Iterator[Detail
                 progress(done, total)
             if cell is not None:
                 frame = tables.store.read_predictions([cell])
-                yield detail(tables, series, row, _joined(frame, materials, control), materials)
+                joined = _joined(frame, materials, control)
+                drawn = maps.figure(series, row[CRITERION], row[HELD_OUT], joined)
+                yield detail(tables, series, row, joined, materials, drawn)
 
 
 def detail(
@@ -89,6 +92,7 @@ def detail(
     row: dict[str, Any],
     test: pd.DataFrame,
     materials: pd.DataFrame,
+    drawn: Figure | None = None,
 ) -> Detail:
     """Make the panel of one task.
 
@@ -103,6 +107,8 @@ def detail(
         ``y_pred_in_distribution``.
     materials
         All materials of the study, by id.
+    drawn
+        Its map, where the domain stage has seen it.
     """
     name = task_name(row[CRITERION], row[HELD_OUT])
     control = test.dropna(subset=[_CONTROL]).assign(**{Y_PRED: lambda f: f[_CONTROL]})
@@ -112,6 +118,7 @@ def detail(
     if len(control):
         figures.append(parity(control, unit, place[1], limits, "control"))
     figures.append(error_distribution(test, control, unit, "Errors", "errors"))
+    figures += [drawn] if drawn else []
     error = test[Y_PRED] - test[Y_TRUE]
     worst = test.assign(error=error).loc[error.abs().nlargest(_WORST).index]
     html = render(

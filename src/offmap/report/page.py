@@ -14,7 +14,17 @@ from markupsafe import Markup
 from offmap import __version__
 from offmap.plots.base import Figure, to_json
 from offmap.plots.words import counted
-from offmap.report import advice, bias, extrapolation, failures, models, scaling, sources, why
+from offmap.report import (
+    advice,
+    bias,
+    domain,
+    extrapolation,
+    failures,
+    models,
+    scaling,
+    sources,
+    why,
+)
 from offmap.report.details import Detail
 from offmap.report.section import Maker, Section, render
 from offmap.report.summary import definition, summarise
@@ -38,7 +48,12 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Which tasks fail?",
         (failures.at_a_glance, failures.elements, failures.criteria, failures.task_table),
     ),
-    Chapter("extrapolation", "Extrapolation?", "Is that extrapolation?", (extrapolation.section,)),
+    Chapter(
+        "extrapolation",
+        "Extrapolation?",
+        "Is that extrapolation?",
+        (extrapolation.section, domain.trust),
+    ),
     Chapter(
         "why",
         "Why",

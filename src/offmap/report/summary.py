@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from offmap.columns import CRITERION, HELD_OUT, N_TRAIN, label
+from offmap.columns import CRITERION, HELD_OUT, N_TEST, N_TRAIN, label
 from offmap.plots.outcomes import FAILS, HOLDS, RATIO_LIMIT, UNDECIDED, UNKNOWN, is_shifted
 from offmap.plots.words import counted, estimate, number, percent
 from offmap.report.section import task_link
@@ -23,6 +23,7 @@ _LOW_R2 = 0.9
 _POOR_R2 = 0.5
 
 # The verdict of the domain analysis on a test set that lies outside the training data.
+_INSIDE = "interpolation"
 _OUTSIDE = "extrapolation"
 
 
@@ -179,7 +180,18 @@ def _domain(known: pd.DataFrame) -> list[Markup]:
     held = int((outside["outcome"] == HOLDS).sum())
     ending = f"; the model holds on {held:,} of these" if len(outside) else ""
     verdicts = joined([Markup("{} {}").format(n, name) for name, n in counts.items()])
-    return [Markup(words).format(verdicts, percent(len(outside) / len(judged)), ending)]
+    text = Markup(words).format(verdicts, percent(len(outside) / len(judged)), ending)
+    inside = judged["verdict"] == _INSIDE
+    total = judged["mae"] * judged[N_TEST]
+    if total.sum() > 0:
+        words = " {} of {} tasks are interpolation by name only; the others make up {} of the test"
+        words += " rows and {} of all absolute error."
+        rows = judged.loc[~inside, N_TEST].sum() / judged[N_TEST].sum()
+        error = total[~inside].sum() / total.sum()
+        text += Markup(words).format(
+            f"{int(inside.sum()):,}", f"{len(judged):,}", percent(rows), percent(error)
+        )
+    return [text]
 
 
 def _cautions(
