@@ -170,7 +170,10 @@ def experience(
     table = _stored(store, keys, tasks, known[name])
     if table is None:
         table = _computed(materials, tasks, known[name], inputs, jobs, reporter)
-        _store(store, table.assign(**keys), keys)
+        try:
+            _store(store, table.assign(**keys), keys)
+        except OSError as error:  # a study of somebody else, say
+            reporter.say(f"not kept for the next audit: {error}")
     return _experience(table, inputs, tasks, materials.test)
 
 
