@@ -350,6 +350,7 @@ class Store:
     def temporary_folder(self) -> Iterator[Path]:
         """A folder that is gone afterwards; what a killed run leaves, :meth:`clean` removes."""
         with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
             folder = tempfile.TemporaryDirectory(prefix=".arrays-", dir=self.folder)
         with folder as name:
             yield Path(name)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offmap.errors import OffmapError
-from offmap.scaling.forecasts import forecast
+from offmap.scaling.forecasts import forecast, held_back
 from offmap.scaling.laws import Fit, fit_law
 from offmap.scaling.verdicts import verdict
 
@@ -53,16 +53,37 @@ def test_a_break_is_recovered() -> None:
     assert fit.exponent == pytest.approx(-0.55, abs=0.06)
 
 
-@pytest.mark.parametrize("curve", [2 * N**-0.3, 3 * N**-0.5 + 0.1, np.full(9, 0.4)])
-def test_extrapolations_cover_held_back_sizes(curve: np.ndarray) -> None:
+PLANTED = {
+    "power": 2 * N**-0.3,
+    "floor": 3 * N**-0.5 + 0.1,
+    "flat": np.full(9, 0.4),
+    "rising": 0.2 * N**0.1,
+    "broken": 2 * N**-0.05 * (1 + N / 1000) ** -0.3,
+}
+
+
+@pytest.mark.parametrize("law", PLANTED)
+def test_held_back_sizes_are_covered(law: str) -> None:
     covered = 0
-    for seed in range(12):
-        seen = noisy(curve[:-1], 3, 0.04, seed)
-        found = forecast(N[:-1], seen, n_bootstrap=60, seed=seed)
-        ratio = N[-1] / N[-2]
-        truth = np.interp(np.log(2), [0, np.log(ratio)], curve[-2:])
-        covered += found.at_2x[1] <= truth <= found.at_2x[2]
-    assert covered >= 9
+    for seed in range(10):
+        errors = noisy(PLANTED[law], 3, 0.05, seed)
+        _, low, high = held_back(N, errors, n_bootstrap=60, seed=seed)
+        covered += low <= errors[:, -1].mean() <= high
+    assert covered >= 8
+
+
+def test_twice_and_ten_times_the_data_are_foretold() -> None:
+    curve = 2 * np.append(N, [2 * N[-1], 10 * N[-1]]) ** -0.3
+    found = forecast(N, noisy(curve[:-2], 4, 0.03, 0), n_bootstrap=60)
+    for (value, low, high), truth in zip((found.at_2x, found.at_10x), curve[-2:], strict=True):
+        assert low <= truth <= high
+        assert value == pytest.approx(truth, rel=0.15)
+    assert (np.diff(found.error[:-1]) < 0).all()
+    assert (found.low <= found.error).all()
+
+
+def test_too_few_sizes_foretell_nothing() -> None:
+    assert held_back(N[:3], noisy(PLANTED["power"][:3], 3, 0.05, 0)) is None
 
 
 def test_three_sizes_are_needed() -> None:

@@ -114,7 +114,7 @@ def compare(store: Store, inputs: Inputs, held_out: Sequence[str], sides: Sides)
     }
     rows: list[dict[str, object]] = []
     tasks = {key[:-1] for found in chosen.values() for key in found}
-    for key, cells in random.items():
+    for key, cells in sorted(random.items()):
         first = cells[0]
         is_test = inputs.membership.test_rows(first.criterion, first.held_out)
         if key[:-1] in tasks and first.n_train >= base_size(int((~is_test).sum())):
@@ -125,7 +125,7 @@ def compare(store: Store, inputs: Inputs, held_out: Sequence[str], sides: Sides)
 
 def _compared(
     store: Store,
-    key: tuple[object, ...],
+    key: tuple[Any, ...],
     cells: list[Cell],
     others: dict[str, list[Cell]],
     sides: Sides,
@@ -181,9 +181,9 @@ def _applies(draw: Addition, cell: Cell) -> bool:
     return bool(draw.representation[cell.representation])
 
 
-def _grouped(cells: Sequence[Cell]) -> dict[tuple[object, ...], list[Cell]]:
+def _grouped(cells: Sequence[Cell]) -> dict[tuple[Any, ...], list[Cell]]:
     """Cells by task, model and size."""
-    groups: dict[tuple[object, ...], list[Cell]] = {}
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         keys = cell.keys()
         groups.setdefault(tuple(keys[name] for name in (*_TASK, N_TRAIN)), []).append(cell)

@@ -66,7 +66,7 @@ class Addition:
             chosen = related_first(self.related[task][rest])
         else:
             features = work.load(features_array(self.representation[cell.representation]))
-            outside = self.gap[(*task, cell.representation, cell.model)]
+            outside = self.gap.get((*task, cell.representation, cell.model), rest[:0])
             space = Reference(features[np.sort(pool)]).space("whitened")
             points = (space(features[rows]) for rows in (base, rest, outside))
             chosen = _ORDERS[self.choice](*points, cell.n_train - len(base))

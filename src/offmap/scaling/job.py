@@ -13,6 +13,7 @@ from offmap.evaluate import evaluate
 from offmap.inputs import Inputs
 from offmap.models.base import make_model
 from offmap.models.rounds import has_rounds
+from offmap.notebook import tables_html
 from offmap.progress import Reporter, Silent
 from offmap.scaling.added import added
 from offmap.scaling.curves import Sides, curve, fitted
@@ -51,6 +52,9 @@ class Scaling:
     bands: pd.DataFrame = field(default_factory=pd.DataFrame)
     added: pd.DataFrame = field(default_factory=pd.DataFrame)
     failed: tuple[Outcome, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return tables_html(vars(self))
 
 
 def scaling(
