@@ -14,6 +14,10 @@ from offmap.crystals import Crystal, Crystals
 from offmap.datasets.base import Card, Dataset, frame_of
 from offmap.elements import ELECTRONEGATIVITY, NUMBERS
 
+# The fits of the tests are small: threads that wait for each other on a busy machine take longer
+# than one. Read by OpenMP when it is first loaded, and by the engine that gives cells threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 _METALS = "Li Na K Rb Mg Ca Sr Ba Sc Y La Ti Zr V Nb Mn Fe Co Ni Cu Zn Al".split()

@@ -74,9 +74,12 @@ def test_the_environment_of_the_parent_is_left_alone(monkeypatch: pytest.MonkeyP
     assert "OFFMAP_TEST_TOLD" not in os.environ
 
 
-def test_threads_are_shared_out() -> None:
+def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert Local(1).threads == n_cores()
     assert Local(10_000).threads == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert Local(1).threads == 1
     assert Local(0).jobs == 1
 
 

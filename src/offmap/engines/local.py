@@ -38,8 +38,9 @@ class Local:
 
     @property
     def threads(self) -> int:
-        """Threads that one cell may use."""
-        return max(1, n_cores() // self.jobs)
+        """Threads that one cell may use: its share of the cores, at most ``OMP_NUM_THREADS``."""
+        most = os.environ.get("OMP_NUM_THREADS", "")
+        return max(1, min(n_cores() // self.jobs, int(most) if most.isdigit() else n_cores()))
 
     def run(
         self,
