@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from offmap.crystals import Crystals
     from offmap.domain.audit import audit
     from offmap.report import show
-    from offmap.stages import Run, run
+    from offmap.results import Run
+    from offmap.stages import run
     from offmap.study import Study
 
 __all__ = ["Crystals", "Run", "Study", "__version__", "audit", "run", "show"]
 
 _HOMES = {
     "Crystals": "offmap.crystals",
-    "Run": "offmap.stages",
+    "Run": "offmap.results",
     "audit": "offmap.domain.audit",
     "run": "offmap.stages",
     "show": "offmap.report",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,48 +22,14 @@ from offmap.evaluate import cells, estimate_seconds, evaluate, grid
 from offmap.inputs import Inputs, prepare
 from offmap.memory import say_if_short, to_score
 from offmap.models.base import consumes
+from offmap.opening import held
 from offmap.progress import Reporter, Silent
+from offmap.results import Run
 from offmap.scores import POOLED, score_predictions
 from offmap.store import Store, states
 from offmap.study import Study
 
 _VERSIONS_OF = "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu moyopy".split()
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run left behind.
-
-    Parameters
-    ----------
-    store
-        The study folder.
-    failed
-        Outcomes of cells that failed; empty if all went well.
-    """
-
-    store: Store
-    failed: tuple[Outcome, ...] = ()
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """One row per cell."""
-        return self.store.read_table("scores")
-
-    @property
-    def tasks(self) -> pd.DataFrame:
-        """Kept and skipped tasks."""
-        return self.store.read_table("tasks")
-
-    @property
-    def report(self) -> Path:
-        """Path of the HTML page."""
-        return self.store.report_file
-
-    def _repr_html_(self) -> str:
-        from offmap.report import Report
-
-        return Report(self.store.folder)._repr_html_()
 
 
 def run(
@@ -130,21 +95,6 @@ def train(
         inputs = prepare(store.study(), jobs, reporter, store=store)
         _create_beside(store, inputs, shard)
         return evaluate(store, inputs, jobs, reporter, engine=engine, shard=shard)
-
-
-@contextmanager
-def held(store: Store, reporter: Reporter, shard: Shard | None = None) -> Iterator[None]:
-    """Hold a study folder; what a killed run left in it is mended, unless shards are at work.
-
-    Raises
-    ------
-    StudyError
-        If another run holds it.
-    """
-    with store.lock(shard.name if shard else ""):
-        for text in () if shard else store.clean():
-            reporter.say(text)
-        yield
 
 
 def _create_beside(store: Store, inputs: Inputs, shard: Shard | None) -> None:

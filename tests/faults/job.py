@@ -15,7 +15,8 @@ from offmap.cli import main
 from offmap.errors import StudyError
 from offmap.evaluate import evaluate
 from offmap.inputs import Inputs
-from offmap.stages import create, held, score
+from offmap.opening import held
+from offmap.stages import create, score
 from offmap.store import Store
 
 # Forks of one process that has imported everything: a start takes milliseconds.

@@ -9,7 +9,7 @@ import pytest
 import offmap
 from offmap.errors import StudyError
 from offmap.report import Report
-from offmap.stages import Run
+from offmap.results import Run
 from offmap.store import Store
 from offmap.study import Study
 from tests.report.planted import SCRIPT, plant

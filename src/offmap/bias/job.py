@@ -34,6 +34,7 @@ from offmap.columns import CHEMICAL_SYSTEM, MATERIAL_ID
 from offmap.engines import Local, Outcome
 from offmap.errors import SettingsError
 from offmap.inputs import Inputs
+from offmap.notebook import tables_html
 from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store
 
@@ -60,6 +61,9 @@ class Bias:
     materials: pd.DataFrame
     rescue: pd.DataFrame
     failed: tuple[Outcome, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return tables_html(vars(self))
 
 
 def bias(

@@ -11,9 +11,6 @@ from offmap.cli.options import AsJson, Folder, HeldOut, Jobs, names
 
 if TYPE_CHECKING:
     from offmap.engines import Outcome
-    from offmap.inputs import Inputs
-    from offmap.progress import Reporter
-    from offmap.store import Store
 
 Folders = Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study folders.")]
 Faithful = Annotated[bool, typer.Option("--faithful", help="Also exactly as the study did it.")]
@@ -35,16 +32,16 @@ def domain(
     """Say of each task whether it is interpolation or extrapolation, and which measure to trust."""
     from offmap.domain.analysis import domain as job
     from offmap.domain.stability import task_stability
+    from offmap.opening import opened
     from offmap.terminal import reporter, show_table
 
-    shown = reporter()
-    store, inputs, cores = _opened(folder, jobs, shown)
-    with store.lock():
+    with opened(folder, jobs, reporter()) as study:
         if stability:
-            show_table(task_stability(store, inputs, stability, faithful), as_json)
+            found = task_stability(study.store, study.inputs, stability, faithful)
+            show_table(found, as_json)
             return
-        found = job(store, inputs, cores, shown, faithful, detector, pruned=pruned)
-    show_table(found.verdicts, as_json)
+        verdicts = job(*study, faithful, detector, pruned=pruned).verdicts
+    show_table(verdicts, as_json)
 
 
 def bias(
@@ -63,16 +60,15 @@ def bias(
     """Take the bias of each task apart into composition and structure. Uses test labels."""
     from offmap.bias import CAVEAT
     from offmap.bias import bias as job
+    from offmap.opening import opened
     from offmap.terminal import reporter, show_table
 
-    shown = reporter()
-    store, inputs, cores = _opened(folder, jobs, shown)
-    with store.lock():
+    with opened(folder, jobs, reporter()) as study:
         found = job(
-            store, inputs, names(held_out) or None, cores, shown, rescue=rescue, faithful=faithful,
-            local_difference=local_difference,
+            study.store, study.inputs, names(held_out) or None, study.jobs, study.reporter,
+            rescue=rescue, faithful=faithful, local_difference=local_difference,
         )  # fmt: skip
-    shown.say(CAVEAT)
+        study.reporter.say(CAVEAT)
     show_table(found.tasks, as_json)
     _finish(found.failed)
 
@@ -90,13 +86,15 @@ def scaling(
     as_json: AsJson = False,
 ) -> None:
     """Train on growing parts of the data and say whether more of them would help."""
+    from offmap.opening import opened
     from offmap.scaling.job import scaling as job
     from offmap.terminal import reporter, show_table
 
-    shown = reporter()
-    store, inputs, cores = _opened(folder, jobs, shown)
-    with store.lock():
-        found = job(store, inputs, names(held_out), cores, shown, time=time, which_data=which_data)
+    with opened(folder, jobs, reporter()) as study:
+        found = job(
+            study.store, study.inputs, names(held_out), study.jobs, study.reporter,
+            time=time, which_data=which_data,
+        )  # fmt: skip
     show_table(found.laws, as_json)
     _finish(found.failed)
 
@@ -117,19 +115,6 @@ def compare(
     stores = [Store.open(folder) for folder in folders]
     found = published(stores) if with_published else side_by_side(stores)
     show_tables(found._asdict(), as_json)
-
-
-def _opened(folder: Path, jobs: int | None, shown: Reporter) -> tuple[Store, Inputs, int]:
-    """A study folder with its materials, features and tasks."""
-    from offmap.engines import n_cores
-    from offmap.inputs import prepare
-    from offmap.store import Store
-
-    store, cores = Store.open(folder), jobs or n_cores()
-    with store.lock():
-        for text in store.clean():
-            shown.say(text)
-    return store, prepare(store.study(), cores, shown, store=store), cores
 
 
 def _finish(failed: tuple[Outcome, ...]) -> None:

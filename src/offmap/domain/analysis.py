@@ -39,6 +39,7 @@ from offmap.domain.verdicts import Combined
 from offmap.errors import DataError, StudyError
 from offmap.evaluate import cells
 from offmap.inputs import GIVEN_CRYSTALS, Inputs
+from offmap.notebook import tables_html
 from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store, states
 
@@ -80,6 +81,9 @@ class Domain:
     verdicts: pd.DataFrame
     detectors: pd.DataFrame
     risk: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return tables_html(vars(self))
 
 
 def domain(

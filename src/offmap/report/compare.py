@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from offmap.columns import CRITERION, DATASET, HELD_OUT, TARGET
+from offmap.notebook import tables_html
 from offmap.plots.outcomes import FAILS, UNKNOWN
 from offmap.plots.words import in_order
 from offmap.report.tables import Tables
@@ -37,6 +38,9 @@ class Comparison(NamedTuple):
 
     in_distribution: pd.DataFrame
     tasks: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return tables_html(self._asdict())
 
 
 def compare(stores: Sequence[Store]) -> Comparison:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from offmap.columns import CRITERION, DATASET, HELD_OUT, MODEL, SYMMETRY_CRITERIA
+from offmap.notebook import tables_html
 from offmap.plots.outcomes import FAILS
 from offmap.report.compare import study_names
 from offmap.report.tables import Tables
@@ -43,6 +44,9 @@ class Published(NamedTuple):
 
     scores: pd.DataFrame
     findings: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return tables_html(self._asdict())
 
 
 def published(stores: Sequence[Store]) -> Published:
