@@ -65,7 +65,7 @@ def main() -> None:
         limit=given.limit,
         min_size=given.min_size,
     )
-    inputs = prepare(study, given.jobs, reporter())
+    inputs = prepare(study, given.jobs, reporter(), store=Store(given.out))
     store = create(given.out, inputs)
     for name in ("domain", "verdicts"):
         if given.domain and Store(given.domain).has_table(name):

@@ -91,6 +91,15 @@ def test_three_sizes_are_needed() -> None:
         fit_law(np.array([10.0, 100.0]), np.array([1.0, 0.5]))
 
 
+def test_few_errors_do_not_pass_for_a_flat_law() -> None:
+    with pytest.raises(OffmapError, match="5 errors"):
+        fit_law(N[:4], 2 * N[:4] ** -0.3)
+    # With noise that hides any slope, the interval says how little is known.
+    found = forecast(N[:5], noisy(0.5 * N[:5] ** 0.0, 1, 0.5, 4), n_bootstrap=100)
+    assert found.fit.law == "flat"
+    assert found.exponent[2] - found.exponent[1] > 0.1
+
+
 def test_the_verdict_is_in_words() -> None:
     inside = forecast(N, noisy(2 * N**-0.28, 4, 0.02, 5), n_bootstrap=40)
     outside = forecast(N, noisy(np.full(9, 0.6), 4, 0.02, 6), n_bootstrap=40)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT, N_TRAIN, ROUND, label
 from offmap.plots.base import Drawn
@@ -138,13 +139,11 @@ class Curves(Drawn):
             )
             axes.plot(n, part["mae"], color=style.colour, linewidth=0.8, linestyle=(0, (6, 3)))
         for style, part in self.parts(MEASURED):
-            ends = [part["mae"] - part["mae_low"], part["mae_high"] - part["mae"]]
+            x, y, ends = part[self.x].to_numpy(), part["mae"].to_numpy(), arms(part, "mae")
             look = {"color": style.colour, "marker": style.marker, "linestyle": _DASHES[style.dash]}
             hollow = {"markerfacecolor": "white"} if style.symbol.endswith("open") else {}
             size = {"markersize": 4, "linewidth": 1.4, "elinewidth": 0.8}
-            axes.errorbar(
-                part[self.x], part["mae"], ends, label=style.words, **look, **hollow, **size
-            )
+            axes.errorbar(x, y, ends, label=style.words, **look, **hollow, **size)
         draw_log_axis(axes.xaxis, self._x_ticks())
         draw_log_axis(axes.yaxis, log_ticks(self._values()))
         legend_below(axes)
@@ -160,6 +159,13 @@ class Curves(Drawn):
         if len(x) and x.max() > 300 * x.min():
             ticks = [tick for tick in ticks if np.isclose(np.log10(tick) % 1, [0, 1]).any()]
         return ticks
+
+
+def arms(part: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Lengths of the interval of a column below and above its value, shape (2, n)."""
+    value = part[name].to_numpy(float)
+    below, above = part[f"{name}_low"].to_numpy(float), part[f"{name}_high"].to_numpy(float)
+    return np.stack([value - below, above - value])
 
 
 def size_curves(

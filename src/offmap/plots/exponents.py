@@ -10,7 +10,7 @@ import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT
 from offmap.plots.base import Drawn
-from offmap.plots.curves import TESTS, Style
+from offmap.plots.curves import TESTS, Style, arms
 from offmap.plots.marks import draw_line, label_width, legend_below, line
 from offmap.plots.style import MUTED, layout
 from offmap.plots.words import listed, plotly_text, signed, task_name
@@ -47,10 +47,7 @@ class Forest(Drawn):
         """Marks with intervals, tasks as categories."""
         traces = []
         for style, part in _styled(self.frame):
-            ends = (
-                part["exponent_high"] - part["exponent"],
-                part["exponent"] - part["exponent_low"],
-            )
+            below, above = arms(part, "exponent")
             traces.append(
                 {
                     "type": "scatter",
@@ -61,8 +58,8 @@ class Forest(Drawn):
                     "error_x": {
                         "type": "data",
                         "symmetric": False,
-                        "array": ends[0].tolist(),
-                        "arrayminus": ends[1].tolist(),
+                        "array": above.tolist(),
+                        "arrayminus": below.tolist(),
                         "thickness": 1.2,
                     },
                     "marker": {"color": style.colour, "symbol": style.symbol, "size": 8},
@@ -86,15 +83,12 @@ class Forest(Drawn):
         axes = canvas.add_subplot()
         place = {task: i for i, task in enumerate(self.rows)}
         for shift, (style, part) in zip((0.14, -0.14), _styled(self.frame), strict=False):
-            y = part["task"].map(place) + shift
-            ends = [
-                part["exponent"] - part["exponent_low"],
-                part["exponent_high"] - part["exponent"],
-            ]
+            y = part["task"].map(place).to_numpy(float) + shift
+            ends = arms(part, "exponent")
             hollow = {"markerfacecolor": "white"} if style.symbol.endswith("open") else {}
             look = {"color": style.colour, "marker": style.marker, "markersize": 4, "elinewidth": 1}
             axes.errorbar(
-                part["exponent"],
+                part["exponent"].to_numpy(),
                 y,
                 xerr=ends,
                 linestyle="none",
@@ -162,10 +156,7 @@ class Distribution(Drawn):
                 }
             )
         medians = self._medians()
-        ends = (
-            medians["median_high"] - medians["median"],
-            medians["median"] - medians["median_low"],
-        )
+        below, above = arms(medians, "median")
         spread = {"type": "data", "symmetric": False, "thickness": 2, "width": 6}
         traces.append(
             {
@@ -175,7 +166,7 @@ class Distribution(Drawn):
                 "showlegend": False,
                 "x": medians["median"].tolist(),
                 "y": medians["at"].tolist(),
-                "error_x": spread | {"array": ends[0].tolist(), "arrayminus": ends[1].tolist()},
+                "error_x": spread | {"array": above.tolist(), "arrayminus": below.tolist()},
                 "marker": {"symbol": "line-ns-open", "size": 22, "color": "black"},
                 "hovertemplate": "median %{x:.2f}<extra></extra>",
             }
@@ -200,12 +191,15 @@ class Distribution(Drawn):
             hollow = {"facecolors": "white"} if style.symbol.endswith("open") else {}
             axes.scatter(part["exponent"], part["at"], linewidths=0.8, **look, **hollow)
         medians = self._medians()
-        ends = [
-            medians["median"] - medians["median_low"],
-            medians["median_high"] - medians["median"],
-        ]
+        ends = arms(medians, "median")
         look = {"color": "black", "marker": "|", "markersize": 16, "markeredgewidth": 2}
-        axes.errorbar(medians["median"], medians["at"], xerr=ends, linestyle="none", **look)
+        axes.errorbar(
+            medians["median"].to_numpy(),
+            medians["at"].to_numpy(),
+            xerr=ends,
+            linestyle="none",
+            **look,
+        )
         axes.set(title=self.title, xlabel=AXIS, ylim=(-0.6, max(len(self.rows), 1) - 0.4))
         axes.set_yticks(range(len(self.rows)), self.rows)
         axes.tick_params(axis="y", colors=MUTED)

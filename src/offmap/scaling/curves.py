@@ -142,8 +142,9 @@ def laws(curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200)
         One row per task, model and test: ``curve`` (``size`` or ``time``), ``law``, ``exponent``,
         ``mae_at_2x``, ``mae_at_10x`` with intervals; ``held_back``, what the smaller sizes
         foretell of ``mae_largest``, the error at the largest, with its interval, and whether it
-        ``covers``; ``effect`` and ``verdict`` (against the in-distribution test). Curves with fewer
-        than three sizes are left out.
+        ``covers``; ``n_best``, the size or round of least error; ``effect`` and ``verdict``
+        (against the in-distribution test). Curves with fewer than three sizes, or five errors in
+        all, are left out.
     """
     return fitted(curves, confidence, n_bootstrap)[0]
 
@@ -203,9 +204,15 @@ def _law(
     except OffmapError:
         return None
     value, low, high = told or (np.nan, np.nan, np.nan)
-    largest = float(np.nanmean(errors[:, -1]))
+    mean = np.nanmean(errors, axis=0)
+    largest = float(mean[-1])
     covers = None if told is None else bool(low <= largest <= high)
-    check = {"mae_largest": largest, "held_back": value, "held_back_low": low}
+    check = {
+        "n_best": float(n[mean.argmin()]),
+        "mae_largest": largest,
+        "held_back": value,
+        "held_back_low": low,
+    }
     return found, check | {"held_back_high": high, "covers": covers}
 
 

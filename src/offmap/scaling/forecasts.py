@@ -112,8 +112,10 @@ def forecast(
     plausible = [f for f in fits if f.aicc < fit.aicc + _PLAUSIBLE]
     draws = np.empty((n_bootstrap, 1 + len(sizes)))
     for i, y in enumerate(drawn + noise * rng.normal(size=drawn.shape)):
-        one = best(fit_all(replace(curve, y=y), near=plausible))
-        draws[i, 0] = one.exponent
+        resampled = replace(curve, y=y)
+        one = best(fit_all(resampled, near=plausible))
+        # A flat law says that no slope can be told from zero; how well, the straight line knows.
+        draws[i, 0] = resampled.slope if one.law == "flat" else one.exponent
         draws[i, 1:] = np.log(one.predict(sizes)) + ahead * rng.normal(size=len(sizes))
     point = np.append(fit.exponent, np.log(fit.predict(sizes)))
     tail = (1 - confidence) / 2

@@ -33,6 +33,8 @@ SMALLEST_SPREAD = 0.01
 
 # Extra support, in AICc, that a law needs for each parameter more than a simpler one has.
 _MARGIN = 2.0
+# With fewer points no law could be told from a flat one.
+_FEWEST = 5
 # A slope nearer to zero than this is no slope.
 _LEAST_SLOPE = 1e-4
 
@@ -186,13 +188,15 @@ class Curve:
         Raises
         ------
         OffmapError
-            If there are fewer than three different sizes.
+            If there are fewer than three different sizes, or five errors.
         """
         n, error = np.asarray(n, dtype=np.float64), np.asarray(error, dtype=np.float64)
         usable = (n > 0) & (error > 0) & np.isfinite(error)
         sizes, place = np.unique(n[usable], return_inverse=True)
         if len(sizes) < 3:
             raise OffmapError("a law needs errors at three different sizes at least")
+        if usable.sum() < _FEWEST:
+            raise OffmapError(f"a law needs {_FEWEST} errors at least, seeds included")
         w = np.ones_like(n) if spread is None else 1 / np.maximum(spread, SMALLEST_SPREAD)
         w = w[usable] / w[usable].mean()
         y = np.log(error[usable])
@@ -200,6 +204,13 @@ class Curve:
         mean = np.bincount(place, w**2 * y) / weight
         within = float((w**2 * (y - mean[place]) ** 2).sum())
         return cls(sizes, mean, np.sqrt(weight), within, len(y))
+
+    @property
+    def slope(self) -> float:
+        """Slope of the straight line through the logarithms."""
+        x, w = np.log(self.n), self.weight**2
+        x = x - w @ x / w.sum()
+        return float((w * x) @ self.y / ((w * x) @ x))
 
     @property
     def middle(self) -> float:
