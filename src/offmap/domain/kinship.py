@@ -129,8 +129,10 @@ def _forecast(others: Sequence[Kin], one: Kin, mine: NDArray[np.bool_]) -> tuple
     signals = np.stack([k.signals for k in (*others, one)])
     signals = (signals - signals[:-1].mean(axis=0)) / np.maximum(signals[:-1].std(axis=0), 1e-9)
     squared = ((place[:, None] - place[None]) ** 2).mean(axis=2)
-    own = signals @ signals.T
-    mean, deviation = _smooth(squared, own, (y - centre) / scale)
+    own = signals @ signals.T / signals.shape[1]
+    # Two views, the table alone and with the task's own scores, are better than either.
+    views = [_smooth(squared, part, (y - centre) / scale) for part in (np.zeros_like(own), own)]
+    mean, deviation = np.mean(views, axis=0)
     return float(np.exp(centre + scale * mean)), float(np.exp(scale * deviation))
 
 
