@@ -76,7 +76,7 @@ def added(
         outcomes += evaluate(store.additions(choice), inputs, jobs, reporter, mine, draw=draw)
     with reporter.step("Compare choices of data") as progress:
         progress(0, 1)
-        table = compare(store, inputs, held_out, sides)
+        table = compare(store, inputs, sides)
         progress(1, 1)
     return table, outcomes
 
@@ -102,12 +102,12 @@ def addition(choice: str, wanted: Sequence[Cell], inputs: Inputs, sides: Sides) 
     return Addition(choice, base, gap, related, described)
 
 
-def compare(store: Store, inputs: Inputs, held_out: Sequence[str], sides: Sides) -> pd.DataFrame:
-    """The table of :func:`added` from what is finished."""
+def compare(store: Store, inputs: Inputs, sides: Sides) -> pd.DataFrame:
+    """The table of :func:`added` from all that is finished, whichever call trained it."""
     frame = inputs.attributes.frame
     system = pd.Series(frame[CHEMICAL_SYSTEM].to_numpy(object), index=frame[MATERIAL_ID])
-    random = _grouped(states(store, curve_cells(store, held_out))["done"])
-    wanted = added_cells(store, held_out)
+    random = _grouped(states(store, curve_cells(store, ()))["done"])
+    wanted = added_cells(store, ())
     chosen = {
         choice: _grouped(states(store.additions(choice), wanted)["done"])
         for choice in (NEAREST, DIVERSE, NEIGHBOURING)
