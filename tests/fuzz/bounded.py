@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import traceback
 import warnings
 from multiprocessing import get_context
@@ -19,8 +20,20 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
-def read(path: Path, gigabytes: float = 2.0, seconds: float = 60.0) -> tuple[str, Any, float]:
+_PATIENCE = 600.0  # seconds by the clock, on a machine with other work to do
+
+
+def read(path: Path, gigabytes: float = 2.0, seconds: int = 30) -> tuple[str, Any, float]:
     """Load a file as ``offmap run`` does.
+
+    Parameters
+    ----------
+    path
+        The file.
+    gigabytes
+        GiB of address space beyond what the imports take.
+    seconds
+        Of the processor.
 
     Returns
     -------
@@ -33,23 +46,26 @@ def read(path: Path, gigabytes: float = 2.0, seconds: float = 60.0) -> tuple[str
         Largest resident memory, GiB.
     """
     ours, theirs = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_read, args=(path, theirs, gigabytes))
+    process = _CONTEXT.Process(target=_read, args=(path, theirs, gigabytes, seconds))
     process.start()
     theirs.close()
     try:
-        if not ours.poll(seconds):
-            return "hang", f"more than {seconds:g} s", float("nan")
+        if not ours.poll(_PATIENCE):
+            return "hang", f"waited {_PATIENCE:g} s", float("nan")
         answer: tuple[str, Any, float] = ours.recv()
         return answer
     except EOFError:
         process.join()
+        if process.exitcode == -signal.SIGXCPU:
+            return "hang", f"more than {seconds} s of the processor", float("nan")
         return "crash", f"exit code {process.exitcode}", float("nan")
     finally:
         process.kill()
         process.join()
 
 
-def _read(path: Path, answer: Any, gigabytes: float) -> None:
+def _read(path: Path, answer: Any, gigabytes: float, seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = size + int(gigabytes * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

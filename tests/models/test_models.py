@@ -76,7 +76,7 @@ def test_rf_has_the_settings_of_the_study() -> None:
 
     model = make_model("rf", {}, 0, 1)
     study = RandomForestRegressor(n_estimators=100, max_features=1 / 3, random_state=0, n_jobs=1)
-    assert type(model) is RandomForestRegressor
+    assert isinstance(model, RandomForestRegressor)
     assert model.get_params() == study.get_params()
 
 

@@ -73,7 +73,7 @@ def test_a_model_may_log_its_own_epochs() -> None:
 def test_a_model_without_rounds_is_named() -> None:
     model = make_model("rf", {}, 0, 1)
     assert not has_rounds(model)
-    with pytest.raises(SettingsError, match="RandomForestRegressor has no rounds"):
+    with pytest.raises(SettingsError, match="Forest has no rounds"):
         list(fit_by_round(model, X, y, X))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -18,6 +19,7 @@ from offmap.datasets.layout import COLUMNAR
 from offmap.errors import DataError
 
 _MAX_FIELD = 2**27
+_MAX_COLUMNS = 100_000
 _DELIMITERS = ",;\t|"
 
 Item = tuple[int, dict[str, Any] | Bad]
@@ -98,7 +100,8 @@ def csv_rows(source: Source, start: int, size: int) -> Iterator[Chunk]:
         text_of(opened.file) as lines,
     ):
         delimiter = "\t" if source.suffix == ".tsv" else ""
-        items = _csv_items(lines, delimiter, str(source.path))
+        where = str(source.path)
+        items = _csv_items(_bounded(lines, where), delimiter, where)
         yield from _chunks(islice(items, start, None), size, opened)
 
 
@@ -113,13 +116,26 @@ def text_of(file: Any) -> Iterator[io.TextIOWrapper]:
         text.detach()  # whoever opened the stream closes it
 
 
+def _bounded(text: io.TextIOWrapper, where: str) -> Iterator[str]:
+    """Lines of a text, none of them longer than can be read into memory."""
+    while line := text.readline(_MAX_FIELD):
+        if len(line) == _MAX_FIELD:
+            raise DataError(f"{where}: one line has more than {_MAX_FIELD:,} characters")
+        yield line
+
+
 def _csv_items(lines: Iterable[str], delimiter: str, where: str) -> Iterator[Item]:
     iterator = iter(lines)
     first = next(iterator, "")
     delimiter = delimiter or max(_DELIMITERS, key=first.count)
-    header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    try:
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise DataError(f"{where}: its first line is not valid CSV: {error}") from error
+    if len(header) > _MAX_COLUMNS:
+        raise DataError(f"{where} has {len(header):,} columns, more than {_MAX_COLUMNS:,}")
     header = [name or f"index_{i}" if i else name or "index" for i, name in enumerate(header)]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise DataError(f"{where} has more than one column named {', '.join(twice)}")
     reader, row = csv.reader(iterator, delimiter=delimiter), 0

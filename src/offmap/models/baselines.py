@@ -33,10 +33,11 @@ def knn(n_neighbors: int = 5, weights: str = "distance", **settings: Any) -> Any
         Other parameters of ``sklearn.neighbors.KNeighborsRegressor``.
     """
     from sklearn.impute import SimpleImputer
-    from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    neighbours = KNeighborsRegressor(n_neighbors=n_neighbors, weights=weights, **settings)
+    from offmap.models.neighbours import Neighbours
+
+    neighbours = Neighbours(n_neighbors=n_neighbors, weights=weights, **settings)
     impute = SimpleImputer(keep_empty_features=True)
     return make_pipeline(impute, StandardScaler(), neighbours)

@@ -81,6 +81,6 @@ def rf(**settings: Any) -> Any:
     Breiman, "Random forests", Machine Learning 45, 5 (2001), doi 10.1023/A:1010933404324.
     Settings: doi 10.1038/s43246-024-00731-w.
     """
-    from sklearn.ensemble import RandomForestRegressor
+    from offmap.models.forest import Forest
 
-    return RandomForestRegressor(**{"n_estimators": 100, "max_features": 1 / 3} | settings)
+    return Forest(**{"n_estimators": 100, "max_features": 1 / 3} | settings)
