@@ -26,6 +26,7 @@ from offmap.models.base import consumes
 from offmap.progress import Progress, Reporter, Silent
 from offmap.representations.base import Features
 from offmap.representations.featurize import featurize, load_representation
+from offmap.representations.text import DESCRIPTION, descriptions
 from offmap.store import Store, slug
 from offmap.study import Study
 from offmap.tasks.membership import Membership, membership
@@ -35,7 +36,9 @@ CRYSTALS = "crystals"
 
 GRAPH = "graph"
 
-GIVEN_CRYSTALS = frozenset({CRYSTALS, GRAPH, "text"})
+TEXT = "text"
+
+GIVEN_CRYSTALS = frozenset({CRYSTALS, GRAPH, TEXT})
 """``representation`` of models that are given the crystals, and make of them what they need."""
 
 
@@ -160,6 +163,11 @@ def prepare(
     if with_features and GRAPH in {consumes(model) for model in study.models}:
         with reporter.step("Build crystal graphs") as progress:
             reasons |= {i: f"{GRAPH}: {why}" for i, why in _without_graph(dataset, progress)}
+    for model in [m for m in study.models if with_features and consumes(m) == TEXT]:
+        with reporter.step(f"Put crystals into words ({model})") as progress:
+            file = study.model_settings.get(model, {}).get("descriptions")
+            words = descriptions(dataset.crystals, file, jobs, progress)
+        reasons |= {i: f"{DESCRIPTION}: {why}" for i, why in words.reasons.items()}
     with reporter.step("Find symmetry") as progress:
         known = _known_space_groups(dataset, study, store)
         found = attributes(dataset.crystals, study.symprec, jobs, progress, known)

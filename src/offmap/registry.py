@@ -81,6 +81,11 @@ TABLES: dict[str, dict[str, Entry]] = {
             "offmap.representations.gmp:GMP",
             "Gaussian multipoles of the electron density, mean and spread over the atoms",
         ),
+        "description": Entry(
+            "offmap.representations.text:Description",
+            "Robocrystallographer's words, for the model llm_prop",
+            "llm",
+        ),
     },
     "model": {
         "lgbm": Entry("offmap.models.trees:lgbm", "LightGBM, the fast default"),
@@ -91,6 +96,9 @@ TABLES: dict[str, dict[str, Entry]] = {
             "offmap.models.alignn.regressor:Alignn",
             "ALIGNN, a network of crystal graphs and their angles",
             "nn",
+        ),
+        "llm_prop": Entry(
+            "offmap.models.llm_prop:LLMProp", "LLM-Prop, a T5 encoder of descriptions", "llm"
         ),
         "knn": Entry("offmap.models.baselines:knn", "mean of the 5 nearest training materials"),
         "dummy": Entry("offmap.models.baselines:dummy", "mean of the training labels"),
