@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 EXTRAPOLATION, PARTIAL, INTERPOLATION = "extrapolation", "partial", "interpolation"
 
+# Standings count up to this in their mean.
+_FURTHEST = 3.0
 # Shares of the test set in domain that part the three verdicts.
 _PARTIAL_FROM, _INTERPOLATION_FROM = 1 / 3, 2 / 3
 
@@ -71,8 +73,16 @@ class Combined:
 
     @classmethod
     def mean(cls, standings: Standings, rate: float = FALSE_ALARMS) -> Combined:
-        """The mean standing of detectors and signals: the verdict where no error model is known."""
-        return cls(standings.test.mean(axis=1), standings.calibration.mean(axis=1), rate)
+        """The mean standing of detectors and signals: the verdict where no error model is known.
+
+        No detector counts more than thrice its threshold: else the spread of a few calibration
+        rows, in which its scale is given, would decide.
+        """
+        test, calibration = (
+            np.clip(side, -_FURTHEST, _FURTHEST).mean(axis=1)
+            for side in (standings.test, standings.calibration)
+        )
+        return cls(test, calibration, rate)
 
     @property
     def threshold(self) -> float:
