@@ -23,6 +23,9 @@ MATERIAL = {
 }  # fmt: skip
 
 
+FLUORIDE = "tests.domain.audit_cases:fluoride"
+
+
 @pytest.fixture(scope="module")
 def study(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of most toy crystals; the others become candidates."""
@@ -120,7 +123,7 @@ def test_bad_input(
 
 
 def test_hard_tasks_come_out_again_bit_for_bit(toy_file: Path, tmp_path: Path) -> None:
-    flags = "--target energy -r magpie --criterion element --min-size 85 --hard --min-out 0.05"
+    flags = f"--target energy -r magpie --criterion {FLUORIDE} --min-size 80 --hard --min-out 0.05"
     one = offmap("export", toy_file, *flags.split(), "-o", tmp_path / "a/hard.json", "-j", "1")
     assert one.returncode == 0, one.stderr
     again = [*flags.split(), "--check", tmp_path / "a/hard.json", "-j", "2"]
@@ -132,16 +135,17 @@ def test_hard_tasks_come_out_again_bit_for_bit(toy_file: Path, tmp_path: Path) -
     assert manifest["versions"]["offmap"]
     assert len(manifest["data_sha256"]) == 64
     assert len(manifest["material_id"]) == 792
-    assert {task["criterion"] for task in manifest["tasks"]} == {"element"}
-    assert all(task["share_out"] >= 0.05 for task in manifest["tasks"])
+    (task,) = manifest["tasks"]
+    assert (task["criterion"], task["held_out"], task["n_train"]) == (FLUORIDE, "F", 704)
+    assert task["share_out"] >= 0.05
 
 
 def test_tasks_with_their_domain(toy_file: Path) -> None:
-    flags = "--target energy --domain --criterion crystal_system --min-size 190 -r magpie --json"
+    flags = f"--target energy --domain --criterion {FLUORIDE} --min-size 80 -r magpie --json"
     done = offmap("tasks", toy_file, *flags.split(), "--jobs", "1")
     assert done.returncode == 0, done.stderr
-    rows = {row["held_out"]: row for row in json.loads(done.stdout)}
-    assert set(rows) == {"cubic", "hexagonal", "orthorhombic"}
-    # Composition is all that magpie sees, and every compound is on the training side too.
-    assert all(row["verdict"] == "interpolation" for row in rows.values())
-    assert all(row["twins_formula"] == 1 for row in rows.values())
+    (row,) = json.loads(done.stdout)
+    assert (row["held_out"], row["n_test"]) == ("F", 88)
+    assert row["coverage_low"] <= row["coverage"] <= row["coverage_high"]
+    assert row["twins_formula"] == 0
+    assert row["two_sample_auc"] > 0.9

@@ -1,11 +1,17 @@
-"""Representations for tests of bad input, named as ``tests.domain.audit_cases:<Class>``."""
+"""Representations and a criterion of the tests' own, ``tests.domain.audit_cases:<name>``."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from offmap.attributes import Attributes
 from offmap.crystals import Crystals
 from offmap.representations.base import Features
+
+
+def fluoride(attributes: Attributes) -> list[str | None]:
+    """One task: the fluorides."""
+    return ["F" if has else None for has in attributes.has_element[:, 9]]
 
 
 class Constant:
