@@ -84,7 +84,7 @@ def to_score(n_predictions: int) -> int:
     return int(_BASE + n_predictions * _PER_PREDICTION)
 
 
-# Measured with benchmarks/bench_memory.py.
+# Reckoned from the arrays that a stage holds; benchmarks/bench_memory.py measures them.
 _PER_CRYSTAL = 3000
 _PER_VALUE_IN_TRAINING = 8.0
 _PER_PREDICTION = 150
