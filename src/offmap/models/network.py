@@ -111,13 +111,20 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             **({"validation": said} if said else {}),
         }
 
+    def own_state(self) -> dict[str, Any]:
+        """What a subclass needs besides settings and weights to be made again; plain values."""
+        return {}
+
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`own_state` gave, before the network is made."""
+
     # -- keeping it ------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write settings and weights to one file of tensors and plain values."""
         settings = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
         weights = {name: w.detach().cpu() for name, w in self.network_.state_dict().items()}
-        write_tensors(Path(path), {"settings": settings, "weights": weights})
+        write_tensors(Path(path), {**self.own_state(), "settings": settings, "weights": weights})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -131,6 +138,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         try:
             state = read_tensors(Path(path))
             model = cls(**state["settings"])
+            model.take_state(state)
             model.network_ = model.make_network()
             keep_scale(model.network_)
             model.network_.load_state_dict(state["weights"])
