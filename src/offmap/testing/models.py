@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from offmap.crystals import Crystals
 from offmap.elements import ELECTRONEGATIVITY
+from offmap.inputs import GIVEN_CRYSTALS
 from offmap.models.base import build_model
 from offmap.registry import load
 from offmap.testing.examples import example_crystals
@@ -150,7 +151,7 @@ def _remark_on_missing(found: Findings, predicted: Callable[..., Array], X: Arra
 
 def _planted(consumes: str) -> tuple[Any, Array]:
     """Features or crystals, and labels that follow from them."""
-    if consumes == "crystals":
+    if consumes in GIVEN_CRYSTALS:
         crystals = example_crystals()
         difference = [np.ptp(ELECTRONEGATIVITY[c.numbers]) for c in crystals]
         return crystals, -(np.array(difference) ** 1.5)

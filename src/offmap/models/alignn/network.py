@@ -181,7 +181,7 @@ def sums(edges: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
     """Sum over the incoming edges of each atom, shape (n_atoms, h)."""
     parts, begin = [], 0
     for degree, n in groups:
-        part = edges[begin : begin + degree * n].view(n, degree, -1)
-        parts.append(part.sum(1) if degree else edges.new_zeros((n, edges.shape[1])))
+        part = edges[begin : begin + degree * n].view(n, degree, edges.shape[1])
+        parts.append(part.sum(1))
         begin += degree * n
     return torch.cat(parts)

@@ -97,8 +97,7 @@ class PairUpdate(torch.autograd.Function):  # type: ignore[misc]
         z_new = into.new_empty((n_pairs if keep_z else 0, width), dtype=low)
         kept = into.new_empty((n_pairs if table is None else 0, width), dtype=low)
         for chunk in chunks(groups, at_once):
-            before, m = _inputs(chunk, z, weight, bias, table, place, low)
-            m = chunk.block(m)
+            m = chunk.block(_product(chunk, z, weight, bias, table, place, low))
             m += chunk.rows(out)[:, :, None]
             m += chunk.rows(into)[:, None]
             flat = m.view(-1, width)
@@ -111,7 +110,8 @@ class PairUpdate(torch.autograd.Function):  # type: ignore[misc]
             h[chunk.edges] = (gate.sum(2) / sums).view(-1, width)
             if keep_z:
                 normed = functional.layer_norm(flat, (width,), scale, shift)
-                new = functional.silu(normed, inplace=True).add_(before)
+                new = functional.silu(normed, inplace=True)
+                new += _before(chunk, z, table, place, width)
                 z_new[chunk.pairs] = new
         ctx.save_for_backward(
             z, weight, table, place, into, value, out, scale, shift, h, total, kept
@@ -127,13 +127,18 @@ class PairUpdate(torch.autograd.Function):  # type: ignore[misc]
         d_into, d_value, d_out = (torch.empty_like(into) for _ in range(3))
         d_scale, d_shift = torch.zeros_like(scale), torch.zeros_like(shift)
         d_weight, d_table, d_z = (
-            None if given is None else torch.zeros_like(given) for given in (weight, table, z)
+            None if given is None else make(given)
+            for make, given in (
+                (torch.zeros_like, weight),
+                (torch.zeros_like, table),
+                (torch.empty_like, z),
+            )
         )
         for chunk in chunks(ctx.groups, ctx.at_once):
             if table is None:
                 flat = kept[chunk.pairs].to(into.dtype)
             else:
-                _, flat = _inputs(chunk, z, weight, None, table, place, ctx.low)
+                flat = _product(chunk, z, weight, None, table, place, ctx.low)
                 block = chunk.block(flat)
                 block += chunk.rows(out)[:, :, None]
                 block += chunk.rows(into)[:, None]
@@ -175,7 +180,17 @@ def _precision(like: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
 
 
-def _inputs(
+def _before(
+    chunk: Chunk, z: Tensor | None, table: Tensor | None, place: Tensor | None, width: int
+) -> Tensor:
+    """Features of some pairs, shape (n, h)."""
+    if table is not None and place is not None:
+        return _read(table[:, :width], place[chunk.pairs])
+    assert z is not None
+    return z[chunk.pairs]
+
+
+def _product(
     chunk: Chunk,
     z: Tensor | None,
     weight: Tensor | None,
@@ -183,18 +198,15 @@ def _inputs(
     table: Tensor | None,
     place: Tensor | None,
     low: torch.dtype,
-) -> tuple[Tensor, Tensor]:
-    """Features of the pairs and their product, shape (n, h) each, in full precision."""
+) -> Tensor:
+    """Their product with the weights, shape (n, h), in full precision."""
     if table is not None and place is not None:
-        both = _read(table, place[chunk.pairs])
-        half = table.shape[1] // 2
-        return both[:, :half], both[:, half:].contiguous()
+        return _read(table[:, table.shape[1] // 2 :], place[chunk.pairs])
     assert z is not None
     assert weight is not None
-    part = z[chunk.pairs]
-    product = part.to(low) @ weight.to(low).T
+    product = z[chunk.pairs].to(low) @ weight.to(low).T
     wide = product.to(weight.dtype)
-    return part.to(weight.dtype), wide if bias is None else wide.add_(bias)
+    return wide if bias is None else wide.add_(bias)
 
 
 def _read(table: Tensor, place: Tensor) -> Tensor:
@@ -208,11 +220,7 @@ def _add_to_table(d_table: Tensor, place: Tensor, passed: Tensor | None, d_m: Te
     """The backward pass of :func:`_read`, added to ``d_table``."""
     index = place.long().clamp_(max=len(d_table) - 2)
     upper = (place - index).unsqueeze(1)
-    grad = d_m.new_zeros((len(d_m), d_table.shape[1]))
-    half = d_table.shape[1] // 2
-    if passed is not None:
-        grad[:, :half] = passed
-    grad[:, half:] = d_m
+    grad = torch.cat([torch.zeros_like(d_m) if passed is None else passed, d_m], dim=1)
     raised = grad * upper
     d_table.index_add_(0, index + 1, raised)
     d_table.index_add_(0, index, grad.sub_(raised))
