@@ -101,7 +101,7 @@ def _from_sentencepiece(path: Path) -> Tokenizer:
     except (OSError, RuntimeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     vocabulary = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(len(pieces))]
-    tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=100).backend_tokenizer
+    tokenizer: Tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=100).backend_tokenizer
     tokenizer.normalizer = NFKC()  # what SentencePiece's nmt_nfkc does, apart from control codes
     return tokenizer
 
