@@ -103,8 +103,8 @@ def warning(stage: str, needed: int, there: int | None = None) -> str:
     Examples
     --------
     >>> warning("Train and predict", 12 * GIB, there=8 * GIB)
-    "Train and predict needs about 12.0 GiB of memory and 8.0 GiB are free: it may be ended by the \
-system. Use fewer --jobs, or --limit"
+    'Train and predict needs about 12.0 GiB of memory and 8.0 GiB are free: it may be ended by the \
+system. Use fewer --jobs, or --limit'
     """
     there = available() if there is None else there
     if there is None or needed <= there:

@@ -13,7 +13,7 @@ from offmap.progress import Reporter, Silent
 from offmap.store import Store
 
 
-class Opened(NamedTuple):
+class OpenStudy(NamedTuple):
     """What every analysis of a study starts from.
 
     Parameters
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
 @contextmanager
 def opened(
     folder: str | Path, jobs: int | None = None, reporter: Reporter | None = None
-) -> Iterator[Opened]:
+) -> Iterator[OpenStudy]:
     """Open a study folder to analyse it; the features come from the cache where they are known.
 
     Raises
@@ -47,7 +47,7 @@ def opened(
     """
     store, jobs, reporter = Store.open(folder), jobs or n_cores(), reporter or Silent()
     with held(store, reporter):
-        yield Opened(store, prepare(store.study(), jobs, reporter, store=store), jobs, reporter)
+        yield OpenStudy(store, prepare(store.study(), jobs, reporter, store=store), jobs, reporter)
 
 
 @contextmanager

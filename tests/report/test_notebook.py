@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import offmap
-from offmap.errors import StudyError
+from offmap.errors import StudyError, UnknownNameError
+from offmap.notebook import tables_html
 from offmap.report import Report
 from offmap.results import Run
 from offmap.store import Store
@@ -58,3 +60,22 @@ def test_an_unfinished_study_says_so(tmp_path: Path) -> None:
     html = Report(store.folder)._repr_html_()
     assert "are not scored: run" in html
     assert "Open the full report" not in html
+
+
+def test_figures_of_a_run_are_asked_for_by_name(folder: Path) -> None:
+    run = Run.open(folder)
+    figure = run.figure("elements-mae_ratio")
+    assert figure.name == "elements-mae_ratio"
+    assert set(figure._repr_mimebundle_()) >= {"image/svg+xml", "application/vnd.plotly.v1+json"}
+    with pytest.raises(UnknownNameError, match="elements-mae_ratio"):
+        run.figure("elements-mae_ration")
+
+
+def test_tables_are_shown_with_their_sizes() -> None:
+    many = pd.DataFrame({"formula": [f"<b>{i}" for i in range(12)], "mae": 1 / 3})
+    html = tables_html({"found": many, "empty": many[:0], "failed": ()})
+    assert "<b>found</b>: 12 rows, 2 columns" in html
+    assert html.count("&lt;b&gt;") == 10
+    assert "0.333" in html
+    assert "empty" not in html
+    assert "failed" not in html
