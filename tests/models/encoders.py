@@ -12,7 +12,7 @@ from offmap.crystals import Crystals
 from offmap.elements import SYMBOLS
 
 SIZES: dict[str, Any] = {
-    "model_type": "t5", "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 2,
+    "model_type": "t5", "d_model": 48, "d_kv": 16, "d_ff": 96, "num_layers": 1, "num_heads": 3,
     "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0, "pad_token_id": 0, "eos_token_id": 1,
 }  # fmt: skip
 
@@ -34,16 +34,15 @@ def describe(crystals: Crystals) -> list[str]:
 def write_encoder(folder: Path, texts: list[str], **sizes: Any) -> Path:
     """A folder with the sizes of a small encoder and a tokenizer that is trained on texts."""
     from tokenizers import Tokenizer
-    from tokenizers.models import Unigram
-    from tokenizers.pre_tokenizers import Metaspace, Sequence, WhitespaceSplit
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
     from tokenizers.processors import TemplateProcessing
-    from tokenizers.trainers import UnigramTrainer
+    from tokenizers.trainers import WordLevelTrainer
 
-    tokenizer = Tokenizer(Unigram())
-    tokenizer.pre_tokenizer = Sequence([WhitespaceSplit(), Metaspace()])
+    tokenizer = Tokenizer(WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
     first = ["<pad>", "</s>", "<unk>"]
-    trainer = UnigramTrainer(vocab_size=300, special_tokens=first, unk_token="<unk>")
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(texts, WordLevelTrainer(vocab_size=400, special_tokens=first))
     tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
