@@ -38,7 +38,7 @@ class Alignn(NetworkRegressor):
         ``"paper"``: the settings of Li et al., Commun. Mater. 6, 9 (2025): two ALIGNN and two graph
         layers of 256 features, 25 epochs of 32 crystals a step, AdamW and one cycle, squared error.
         ``"fast"``: half as many features, each edge to an own image once, and absolute errors of
-        the standardised target; what it costs and reaches is in the documentation.
+        the standardised target: a quarter of the products; its accuracy is not measured yet.
     alignn_layers, gcn_layers, hidden
         Layers that use angles, layers that do not, and features of each atom, edge and angle.
     neighbours
