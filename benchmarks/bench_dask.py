@@ -71,9 +71,7 @@ def main() -> None:
     cpu, trained = (sum(f[key] for f in facts) for key in ("cpu_seconds", "n_train"))
     print(table.round(2).to_string(index=False))
     print(f"{len(grid)} cells, bit for bit the same; {cpu:.1f} processor seconds in them,")
-    print(
-        f"{1e6 * cpu / trained:.1f} microseconds per training material"
-    )
+    print(f"{1e6 * cpu / trained:.1f} microseconds per training material")
 
 
 def timed(folder: Path, inputs: Inputs, engine: Local | Dask) -> tuple[Store, float]:

@@ -15,8 +15,8 @@ from offmap.datasets.base import Card, Dataset, frame_of
 from offmap.elements import ELECTRONEGATIVITY, NUMBERS
 
 # The fits of the tests are small: on a busy machine, threads that wait for each other take longer
-# than one, and far longer if they spin meanwhile. Read by OpenMP when it is first loaded, and by the
-# engine that gives cells threads.
+# than one, and far longer if they spin meanwhile. Read by OpenMP when it is first loaded, and by
+# the engine that gives cells threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

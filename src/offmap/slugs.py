@@ -16,10 +16,10 @@ _LETTERS = re.compile(r"%[0-9A-F]{2}|[A-Za-z]+")
 _SYMBOLS = {symbol.lower() for symbol, number in NUMBERS.items() if number <= 103}
 
 
-def slug(value: object) -> str:
+def slug(value: object, one_case: bool = True) -> str:
     """A path part that any file system takes and that can be read back (percent-encoded).
 
-    Two names never share a folder, not even where ``Co`` and ``CO`` are the same file: element
+    With ``one_case``, two names never share a folder, not even where ``Co`` and ``CO`` are the same file: element
     symbols keep their capitals and other words are expected in small letters; a letter that is
     otherwise is encoded. Only a long name cannot be read back: its end gives way to a digest.
 
@@ -29,9 +29,10 @@ def slug(value: object) -> str:
     ['Co', 'C%4F', 'Li-Fe-O', 'm-3m', 'formation_energy', 'a%2Fb']
     """
     text = quote(str(value), safe="+-, ()@", errors="surrogatepass")
-    words = [word for word in _LETTERS.findall(text) if not word.startswith("%")]
-    symbols = all(word.lower() in _SYMBOLS for word in words)
-    text = _LETTERS.sub(lambda match: _one_case(match[0], symbols), text)
+    if one_case:
+        words = [word for word in _LETTERS.findall(text) if not word.startswith("%")]
+        symbols = all(word.lower() in _SYMBOLS for word in words)
+        text = _LETTERS.sub(lambda match: _one_case(match[0], symbols), text)
     # A dot or underscore in front would hide the folder from table readers; at the end, Windows
     # drops dots and spaces.
     text = re.sub(r"^[._ ]|[. ]$", lambda m: _encoded(m[0]), text) or "%"

@@ -6,7 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +67,25 @@ class Cluster:
         worker = self._process("dask_worker", [self.address, *usual, *flags], **environment)
         self.workers.append(worker)
         return worker
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Start a worker for each that dies, as an adaptive cluster does."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.3):
+                for worker in [one for one in self.workers if one.poll() is not None]:
+                    self.workers.remove(worker)
+                    self.add_worker()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def stop(self) -> None:
         """Kill everything."""

@@ -173,8 +173,8 @@ def test_a_scheduler_killed_and_started_again(cluster: Cluster, log: Path) -> No
 
 def test_a_cell_that_kills_its_workers_is_named(cluster: Cluster, log: Path) -> None:
     cluster.add_worker()
-    cluster.add_worker()
-    found = dict(start(cluster, ["crash", "1", "2"], log))
+    with cluster.kept_up():
+        found = dict(start(cluster, ["crash", "1", "2"], log))
     by_name = {c.held_out: result for c, result in found.items()}
     assert by_name["crash"] == CRASHED
     assert {by_name["1"][0], by_name["2"][0]} == {"1", "2"}
@@ -203,6 +203,7 @@ def test_addresses_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_leaving_early_cancels_what_is_left(cluster: Cluster, log: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)  # ignored, where the tests run in the background
     cluster.add_worker()
     results = start(cluster, [f"{i}" for i in range(50)], log)
     next(results)
@@ -211,4 +212,4 @@ def test_leaving_early_cancels_what_is_left(cluster: Cluster, log: Path) -> None
     counted = sum(done(log).values())
     time.sleep(0.6)
     assert sum(done(log).values()) == counted < 20
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

@@ -148,7 +148,8 @@ def test_odd_names_are_shown_as_they_are(tmp_path: Path) -> None:
 def test_a_study_file_of_another_version_is_an_error_in_words(tmp_path: Path) -> None:
     store = small(tmp_path / "study")
     text = store.study_file.read_text(encoding="utf-8")
-    store.study_file.write_text(text.replace("[provenance.consumes]", "[provenance.other]"))
+    for path in (store.study_file, store.folder / "_study.toml"):
+        path.write_text(text.replace("[provenance.consumes]", "[provenance.other]"))
     with pytest.raises(StudyError, match=r"'consumes' under \[provenance\]"):
         report(store)
 

@@ -84,7 +84,7 @@ def test_what_was_changed_is_noticed(hard: HardTasks, tmp_path: Path) -> None:
     facts = json.loads(manifest.read_text())
     facts["tasks"][0]["train_sha256"] = "0" * 64
     manifest.write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="element/far .* has other materials"):
+    with pytest.raises(DataError, match=r"element/far .* has other materials"):
         read(manifest)
     manifest.write_text("[]")
     with pytest.raises(DataError, match="not a manifest"):

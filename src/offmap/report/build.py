@@ -47,8 +47,9 @@ def report(store: Store, progress: Progress | None = None, beside: Sequence[Stor
 def write_figure(store: Store, figure: Figure, name: str) -> None:
     """Write a figure as ``<name>.svg`` and ``<name>.csv``."""
     folder = store.figures.relative_to(store.folder).as_posix()
-    store.write_text(f"{folder}/{slug(name)}.svg", figure.svg())
-    store.write_text(f"{folder}/{slug(name)}.csv", figure.csv())
+    name = slug(name, one_case=False)
+    store.write_text(f"{folder}/{name}.svg", figure.svg())
+    store.write_text(f"{folder}/{name}.csv", figure.csv())
 
 
 def _filing(tables: Tables, found: Iterator[Detail]) -> Iterator[Detail]:

@@ -137,7 +137,7 @@ def _matfold(inputs: Inputs, tasks: pd.DataFrame, kept: Membership, out: Path) -
     n_folds = 0
     for criterion, held_out, test in zip(kept.criterion, kept.held_out, kept.matrix.T, strict=True):
         kind, label = _MATFOLD_TYPES.get(criterion, criterion), _matfold_label(criterion, held_out)
-        name = f"mf.{slug(kind)}.loo.{slug(label.replace('/', '_'))}"
+        name = f"mf.{slug(kind)}.loo.{slug(label.replace('/', '_'), one_case=False)}"
         if criterion == IN_DISTRIBUTION:
             name = f"mf.{kind}.k{n_folds}_outer"
             n_folds += 1
