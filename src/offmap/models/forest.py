@@ -16,6 +16,8 @@ class Forest(RandomForestRegressor):  # type: ignore[misc]
     change from call to call. Here one thread predicts; trees are still grown by all.
     """
 
+    n_jobs: int | None
+
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Mean prediction of the trees, shape (n,)."""
         threads, self.n_jobs = self.n_jobs, 1
