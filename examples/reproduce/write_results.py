@@ -31,25 +31,26 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--about", default="", help="where the data are from, and whom to cite")
     given = parser.parse_args()
     tables = Tables(Store.open(given.study))
-    figures = copy_figures(given.study / "report" / "figures", given.out.parent / "figures")
-    given.out.write_text(page(tables, figures), encoding="utf-8")
+    figures = copy_figures(given.study / "report" / "figures", given.out.parent / "figures" / "results")
+    given.out.write_text(page(tables, figures, given.about), encoding="utf-8")
 
 
-def page(tables: Tables, figures: Iterable[str]) -> str:
+def page(tables: Tables, figures: Iterable[str], about: str = "") -> str:
     """The whole page in Markdown."""
-    parts = [opening(tables)]
+    parts = [opening(tables, about)]
     for title, table, section in SECTIONS:
         text = section(tables)
         parts.append(f"## {title}\n\n" + (text or f"Not run yet: the study has no `{table}`."))
     shown = set(figures)
-    pictures = [f"![{words}](figures/{n}.svg)" for n, words in CAPTIONS.items() if n in shown]
+    pictures = [f"![{words}](figures/results/{n}.svg)" for n, words in CAPTIONS.items() if n in shown]
     parts.append("## Figures\n\n" + "\n\n".join(pictures))
     return "\n\n".join(parts) + "\n"
 
 
-def opening(tables: Tables) -> str:
+def opening(tables: Tables, about: str) -> str:
     """What was run on what."""
     facts = tables.provenance
     versions = ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items())
@@ -66,7 +67,7 @@ def opening(tables: Tables) -> str:
             "",
             f"- Data: {facts.get('title') or facts.get('dataset')}, {facts.get('n_materials'):,}"
             f" materials ({facts.get('n_rejected'):,} set aside), sha256"
-            f" `{str(facts.get('data_sha256'))[:16]}...`. {facts.get('source') or ''}",
+            f" `{str(facts.get('data_sha256'))[:16]}...`. {about or facts.get('source') or ''}",
             f"- Target: `{tables.target}` ({tables.unit}).",
             f"- Models: {models}; command `{command}`.",
             f"- {facts.get('created', '')[:10]}, Python {facts.get('python')}, {versions}.",
