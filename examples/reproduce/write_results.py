@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--about", default="", help="where the data are from, and whom to cite")
     given = parser.parse_args()
     tables = Tables(Store.open(given.study))
-    figures = copy_figures(given.study / "report" / "figures", given.out.parent / "figures" / "results")
+    figures = copy_figures(
+        given.study / "report" / "figures", given.out.parent / "figures" / "results"
+    )
     given.out.write_text(page(tables, figures, given.about), encoding="utf-8")
 
 
@@ -45,7 +47,9 @@ def page(tables: Tables, figures: Iterable[str], about: str = "") -> str:
         text = section(tables)
         parts.append(f"## {title}\n\n" + (text or f"Not run yet: the study has no `{table}`."))
     shown = set(figures)
-    pictures = [f"![{words}](figures/results/{n}.svg)" for n, words in CAPTIONS.items() if n in shown]
+    pictures = [
+        f"![{words}](figures/results/{n}.svg)" for n, words in CAPTIONS.items() if n in shown
+    ]
     parts.append("## Figures\n\n" + "\n\n".join(pictures))
     return "\n\n".join(parts) + "\n"
 
