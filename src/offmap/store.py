@@ -7,7 +7,6 @@ What is read is compared with the checksum it was written with.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from offmap import locks
+from offmap.checked_files import (
+    digest,
+    joined,
+    matches,
+    read_json,
+    read_parquet,
+    to_parquet,
+    with_categories,
+)
 from offmap.columns import CELL_KEYS
 from offmap.errors import OffmapError, StudyError
 from offmap.slugs import slug as slug
@@ -190,7 +198,7 @@ class Store:
 
     def write_table(self, name: str, frame: pd.DataFrame, csv: bool = False) -> None:
         """Write a table, with a CSV twin if asked."""
-        self._write(self.table_file(name), lambda path: _to_parquet(frame, path))
+        self._write(self.table_file(name), lambda path: to_parquet(frame, path))
         if csv:
             self._write(self.folder / f"{name}.csv", lambda path: frame.to_csv(path, index=False))
 
@@ -210,7 +218,7 @@ class Store:
         if not path.is_file():
             raise StudyError(f"{self.folder} has no {path.name} yet: run 'offmap {_maker(name)}'")
         try:
-            frame: pd.DataFrame = _read_parquet(path).to_pandas()
+            frame: pd.DataFrame = read_parquet(path).to_pandas()
         except (OSError, ValueError) as error:
             raise StudyError(
                 f"{path} is damaged ({error}): run 'offmap {_maker(name)}' again"
@@ -237,7 +245,7 @@ class Store:
     def state(self, cell: Cell) -> State:
         """Whether the cell is done, has failed, or is missing (damaged counts as missing)."""
         folder = self.cell_folder(cell)
-        run = _read_json(folder / "_run.json")
+        run = read_json(folder / "_run.json")
         predictions = folder / "predictions.parquet"
         if run and predictions.is_file() and predictions.stat().st_size == run.get("n_bytes"):
             return "done"
@@ -257,11 +265,11 @@ class Store:
         folder = self.cell_folder(cell)
         if history is not None:
             past = history.assign(**cell.keys())[[*CELL_KEYS, *history.columns]]
-            self._write(folder / "history.parquet", lambda path: _to_parquet(past, path))
+            self._write(folder / "history.parquet", lambda path: to_parquet(past, path))
         keyed = frame.assign(**cell.keys())[[*CELL_KEYS, *frame.columns]]
         path = folder / "predictions.parquet"
-        self._write(path, lambda temporary: _to_parquet(keyed, temporary))
-        facts = dict(run) | {"n_bytes": path.stat().st_size, "blake2b": _digest(path.read_bytes())}
+        self._write(path, lambda temporary: to_parquet(keyed, temporary))
+        facts = dict(run) | {"n_bytes": path.stat().st_size, "blake2b": digest(path.read_bytes())}
         self._write(folder / "_run.json", lambda temporary: temporary.write_text(json.dumps(facts)))
         (folder / "_error.json").unlink(missing_ok=True)
         self.network_file(cell, "training").unlink(missing_ok=True)
@@ -288,7 +296,7 @@ class Store:
             run = self.run_facts(cell)
             if not run:
                 damaged[cell] = "its _run.json is damaged"
-            elif not _matches(folder / "predictions.parquet", run):
+            elif not matches(folder / "predictions.parquet", run):
                 damaged[cell] = "its predictions are damaged or gone"
             if cell in damaged:
                 (folder / "_run.json").unlink()
@@ -296,11 +304,11 @@ class Store:
 
     def run_facts(self, cell: Cell) -> dict[str, Any]:
         """How a finished cell was run (seconds, versions, sizes); empty if it is not."""
-        return _read_json(self.cell_folder(cell) / "_run.json")
+        return read_json(self.cell_folder(cell) / "_run.json")
 
     def error(self, cell: Cell) -> dict[str, str]:
         """Why a cell failed; empty if it did not."""
-        return _read_json(self.cell_folder(cell) / "_error.json")
+        return read_json(self.cell_folder(cell) / "_error.json")
 
     def read_predictions(self, cells: Iterable[Cell]) -> pd.DataFrame:
         """Predictions of finished cells as one table; key columns are categories.
@@ -310,12 +318,12 @@ class Store:
         StudyError
             If a file is damaged.
         """
-        return _joined([self._read_cell(cell, "predictions") for cell in cells])
+        return joined([self._read_cell(cell, "predictions") for cell in cells])
 
     def read_histories(self, cells: Iterable[Cell]) -> pd.DataFrame:
         """Predictions after each ``round``, of finished cells whose training was followed."""
         followed = [c for c in cells if (self.cell_folder(c) / "history.parquet").is_file()]
-        return _joined([self._read_cell(cell, "history") for cell in followed])
+        return joined([self._read_cell(cell, "history") for cell in followed])
 
     def _read_cell(self, cell: Cell, name: str) -> pa.Table:
         import pyarrow as pa
@@ -324,9 +332,9 @@ class Store:
         try:
             content = path.read_bytes()
             kept = self.run_facts(cell).get("blake2b") if name == "predictions" else None
-            if kept not in (None, _digest(content)):
+            if kept not in (None, digest(content)):
                 raise ValueError("not what was written")
-            return _with_categories(_read_parquet(pa.BufferReader(content)))
+            return with_categories(read_parquet(pa.BufferReader(content)))
         except (OSError, ValueError, KeyError) as error:
             raise StudyError(
                 f"{path} is damaged ({error}): run 'offmap evaluate {self.folder}' to make it again"
@@ -384,7 +392,7 @@ class Store:
         said = []
         for path in sorted(self.folder.glob("*.parquet")):
             try:
-                _read_parquet(path)
+                read_parquet(path)
             except (OSError, ValueError):
                 path.replace(path.with_name(f"_damaged-{path.name}"))
                 said.append(
@@ -443,61 +451,6 @@ def _is_empty(folder: Path) -> bool:
 
 def _grew(old: Study, new: Study, name: str) -> bool:
     return name in _MAY_GROW and set(getattr(old, name)) <= set(getattr(new, name))
-
-
-def _to_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, compression="zstd", index=False, write_page_checksum=True)
-
-
-def _read_parquet(source: Any) -> pa.Table:
-    """A table of one file, its checksums compared."""
-    import pyarrow.parquet as pq
-
-    # Folders named a=b mean nothing.
-    return pq.read_table(source, partitioning=None, page_checksum_verification=True)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _matches(predictions: Path, run: Mapping[str, Any]) -> bool:
-    """Whether a file is what was written; files of older versions have no checksum."""
-    try:
-        content = predictions.read_bytes()
-    except OSError:
-        return False
-    return len(content) == run.get("n_bytes") and run.get("blake2b") in (None, _digest(content))
-
-
-def _joined(tables: Sequence[pa.Table]) -> pd.DataFrame:
-    import pyarrow as pa
-
-    if not tables:
-        return pd.DataFrame(columns=[*CELL_KEYS, "material_id", "y_true", "y_pred"])
-    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
-    return frame
-
-
-def _with_categories(table: pa.Table) -> pa.Table:
-    """Key columns of text as dictionaries, all of one type, so that tables can be joined."""
-    import pyarrow as pa
-
-    for name in CELL_KEYS:
-        column = table[name]
-        if not pa.types.is_integer(column.type):
-            coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-            table = table.set_column(table.schema.get_field_index(name), name, coded)
-    return table
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if it is absent or damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def states(store: Store, cells: Sequence[Cell]) -> dict[State, list[Cell]]:

@@ -1,0 +1,74 @@
+"""Files that are compared with the checksum they were written with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from offmap.columns import CELL_KEYS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def to_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table with a checksum per page."""
+    frame.to_parquet(path, compression="zstd", index=False, write_page_checksum=True)
+
+
+def read_parquet(source: Any) -> pa.Table:
+    """A table of one file, its checksums compared."""
+    import pyarrow.parquet as pq
+
+    # Folders named a=b mean nothing.
+    return pq.read_table(source, partitioning=None, page_checksum_verification=True)
+
+
+def digest(content: bytes) -> str:
+    """BLAKE2b of some bytes, as text."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def matches(predictions: Path, run: Mapping[str, Any]) -> bool:
+    """Whether a file is what was written; files of older versions have no checksum."""
+    try:
+        content = predictions.read_bytes()
+    except OSError:
+        return False
+    return len(content) == run.get("n_bytes") and run.get("blake2b") in (None, digest(content))
+
+
+def joined(tables: Sequence[pa.Table]) -> pd.DataFrame:
+    """Predictions of several cells below each other; none, with the columns, of no cell."""
+    import pyarrow as pa
+
+    if not tables:
+        return pd.DataFrame(columns=[*CELL_KEYS, "material_id", "y_true", "y_pred"])
+    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    return frame
+
+
+def with_categories(table: pa.Table) -> pa.Table:
+    """Key columns of text as dictionaries, all of one type, so that tables can be joined."""
+    import pyarrow as pa
+
+    for name in CELL_KEYS:
+        column = table[name]
+        if not pa.types.is_integer(column.type):
+            coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+            table = table.set_column(table.schema.get_field_index(name), name, coded)
+    return table
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if it is absent or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
