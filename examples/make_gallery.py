@@ -20,9 +20,9 @@ WANTED = {
     "shifts": ("Bias against error: which tasks are merely shifted", "run"),
     "coverages": ("Share of the test set in the domain against error", "domain"),
     "bias-parts": ("Bias by composition and structure", "bias"),
-    "scaling-element-%46": ("Leaving F out: error over training materials", "scaling"),
-    "scaling-time-element-%46": ("Leaving F out: error over training rounds", "scaling"),
-    "scaling-added-element-%46": ("Leaving F out: which data to add", "scaling --which-data"),
+    "scaling-element-F": ("Leaving F out: error over training materials", "scaling"),
+    "scaling-time-element-F": ("Leaving F out: error over training rounds", "scaling"),
+    "scaling-added-element-F": ("Leaving F out: which data to add", "scaling --which-data"),
     "exponents": ("Exponents of the learning curves", "scaling"),
 }
 
@@ -48,7 +48,7 @@ def main() -> None:
     for name, (words, command) in WANTED.items():
         for study in given.study:
             if (source := drawn(study, name)) is not None:
-                file = name.replace("%46", "F") + ".svg"
+                file = f"{name}.svg"
                 shutil.copy(source, target / file)
                 made = f"`offmap {command}`; {about(study)}."
                 parts.append(f"## {words}\n\n![{words}](figures/gallery/{file})\n\n{made}\n")
