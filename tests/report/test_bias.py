@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from offmap.report import report
-from offmap.store import Store, slug
+from offmap.store import Store
 from tests.report.planted import plant
 
 KEYS = {
