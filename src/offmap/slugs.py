@@ -19,9 +19,10 @@ _SYMBOLS = {symbol.lower() for symbol, number in NUMBERS.items() if number <= 10
 def slug(value: object, one_case: bool = True) -> str:
     """A path part that any file system takes and that can be read back (percent-encoded).
 
-    With ``one_case``, two names never share a folder, not even where ``Co`` and ``CO`` are the same file: element
-    symbols keep their capitals and other words are expected in small letters; a letter that is
-    otherwise is encoded. Only a long name cannot be read back: its end gives way to a digest.
+    With ``one_case``, two names never share a folder, not even where ``Co`` and ``CO`` are the same
+    file: element symbols keep their capitals and other words are expected in small letters; a
+    letter that is otherwise is encoded. Only a long name cannot be read back: its end gives way to
+    a digest.
 
     Examples
     --------
