@@ -85,6 +85,20 @@ def real_crystals(n: int, most_sites: int, seed: int) -> Crystals:
     return Crystals.from_list([c for c in items if len(c.numbers) <= most_sites][:n])
 
 
+def by_matminer(crystals: Crystals) -> tuple[np.ndarray, np.ndarray]:
+    """Values of matminer, and the rows that it can describe: it fails where a vertex is far off."""
+    rows, values = [], []
+    for i in range(len(crystals)):
+        try:
+            values.append(matminer_values(crystals.take(np.array([i])))[1][0])
+        except RuntimeError as error:
+            if "infinite vertex" not in str(error):
+                raise
+        else:
+            rows.append(i)
+    return np.array(rows), np.stack(values)
+
+
 def test_real_crystals_are_all_described() -> None:
     features = Matminer().featurize(real_crystals(300, 1000, seed=0))
     assert features.reasons == {}
@@ -101,7 +115,9 @@ def test_real_crystals_agree_with_matminer() -> None:
 def test_300_real_crystals_agree_with_matminer() -> None:
     pytest.importorskip("matminer", reason="matminer is not installed")
     crystals = real_crystals(300, 1000, seed=2)
-    found, expected = Matminer().featurize(crystals).values, matminer_values(crystals)[1]
+    rows, expected = by_matminer(crystals)
+    assert len(rows) >= 297
+    found = Matminer().featurize(crystals.take(rows)).values
     structure, composition = np.split(residual(found, expected), [N_STRUCTURE], axis=1)
     assert composition.max() < 1e-9
     difference = np.abs(found - expected)[:, :N_STRUCTURE]
