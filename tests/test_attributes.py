@@ -28,8 +28,9 @@ from offmap.elements import NUMBERS
 
 
 def test_classes_of_all_space_groups() -> None:
-    spglib = pytest.importorskip("spglib")
-    groups = pytest.importorskip("pymatgen.symmetry.groups")
+    import spglib
+    from pymatgen.symmetry import groups
+
     point_group, crystal_system = _lookup(_POINT_GROUPS), _lookup(_CRYSTAL_SYSTEMS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how spglib will report errors one day

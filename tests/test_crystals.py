@@ -78,7 +78,8 @@ def test_arrow_takes_other_list_and_number_types() -> None:
 
 
 def test_pymatgen() -> None:
-    core = pytest.importorskip("pymatgen.core")
+    from pymatgen import core
+
     crystals = random_crystals(5)
     structures = crystals.to_pymatgen()
     same(Crystals.from_pymatgen(structures, crystals.material_id), crystals)

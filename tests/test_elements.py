@@ -7,6 +7,7 @@ import warnings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymatgen import core
 
 from offmap.elements import (
     ELECTRONEGATIVITY,
@@ -18,8 +19,6 @@ from offmap.elements import (
     format_formula,
     parse_formula,
 )
-
-core = pytest.importorskip("pymatgen.core")
 
 AMOUNTS = st.dictionaries(st.integers(1, 103), st.integers(1, 24), min_size=1, max_size=6)
 

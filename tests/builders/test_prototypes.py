@@ -11,14 +11,14 @@ import pytest
 BUILDER = Path(__file__).parents[2] / "builders" / "prototypes"
 sys.path.insert(0, str(BUILDER))
 
-collect = pytest.importorskip("collect")
-decorate = pytest.importorskip("decorate")
-minimise = pytest.importorskip("minimise")
-potential = pytest.importorskip("potential")
-prototypes = pytest.importorskip("prototypes")
-queue_order = pytest.importorskip("queue_order")
-references = pytest.importorskip("references")
-shards = pytest.importorskip("shards")
+import collect  # noqa: E402
+import decorate  # noqa: E402
+import minimise  # noqa: E402
+import potential  # noqa: E402
+import prototypes  # noqa: E402
+import queue_order  # noqa: E402
+import references  # noqa: E402
+import shards  # noqa: E402
 
 TABLE = prototypes.load_prototypes()
 FACES = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from offmap.columns import COLUMNS, IN_DISTRIBUTION
-from offmap.domain.analysis import DETECTORS, Domain, domain, materials_of
+from offmap.domain.analysis import domain
 from offmap.domain.before_training import before_training, twin_rate
+from offmap.domain.detectors import DETECTORS
+from offmap.domain.from_study import materials_of
 from offmap.domain.stability import stability, task_stability
+from offmap.domain.tables import Domain
 from offmap.domain.verdicts import long_form
 from offmap.errors import DataError, UnknownNameError
 from offmap.evaluate import evaluate

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from offmap.crystals import Crystals
@@ -194,7 +195,6 @@ def test_transformer() -> None:
 
 
 def test_features_of_a_dataset_as_a_file(tmp_path: Path) -> None:
-    pd = pytest.importorskip("pandas")
     crystals = formulas(6)
     dataset = Dataset(Card("toy"), crystals, frame_of(crystals))
     written = write_features(dataset, NAME, tmp_path / "new" / "features.parquet")

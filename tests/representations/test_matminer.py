@@ -58,7 +58,6 @@ def test_stored_values_of_matminer() -> None:
 
 
 def test_live_values_of_matminer() -> None:
-    pytest.importorskip("matminer", reason="matminer is not installed")
     crystals = cases().take(np.array([6, 8, 26]))
     names, expected = matminer_values(crystals)
     assert names == Matminer.columns
@@ -106,14 +105,12 @@ def test_real_crystals_are_all_described() -> None:
 
 
 def test_real_crystals_agree_with_matminer() -> None:
-    pytest.importorskip("matminer", reason="matminer is not installed")
     crystals = real_crystals(12, 8, seed=1)
     assert_agrees(Matminer().featurize(crystals).values, matminer_values(crystals)[1])
 
 
 @pytest.mark.slow
 def test_300_real_crystals_agree_with_matminer() -> None:
-    pytest.importorskip("matminer", reason="matminer is not installed")
     crystals = real_crystals(300, 1000, seed=2)
     rows, expected = by_matminer(crystals)
     assert len(rows) >= 297

@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from offmap.elements import SYMBOLS
 from offmap.representations.matminer.columns import MAGPIE_PROPERTIES
@@ -31,7 +30,6 @@ def test_known_facts() -> None:
 
 
 def test_table_is_what_matminer_uses() -> None:
-    pytest.importorskip("matminer", reason="matminer is not installed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from matminer.utils.data import MagpieData, PymatgenData
@@ -50,7 +48,6 @@ def test_table_is_what_matminer_uses() -> None:
 
 
 def test_the_shipped_file_is_what_the_builder_writes() -> None:
-    pytest.importorskip("matminer", reason="matminer is not installed")
     path = ROOT / "builders" / "elements" / "build_element_table.py"
     spec = importlib.util.spec_from_file_location("build_element_table", path)
     assert spec is not None

@@ -23,8 +23,6 @@ _SLOW = {"umap"}
     ],
 )
 def test_every_built_in_detector_fits(name: str) -> None:
-    if name in _SLOW:
-        pytest.importorskip("umap", reason="umap-learn is not installed")
     check_detector(name)
 
 
