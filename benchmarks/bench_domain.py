@@ -18,7 +18,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of
+from offmap.domain.detectors import DETECTORS, SIGNALS
+from offmap.domain.from_study import materials_of
 from offmap.domain.scoring import Materials, score_tasks
 from offmap.inputs import prepare
 from offmap.study import Study

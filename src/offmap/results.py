@@ -17,8 +17,8 @@ from offmap.store import Store
 
 if TYPE_CHECKING:
     from offmap.bias import Bias
-    from offmap.domain.analysis import Domain
     from offmap.domain.audit_result import Audit
+    from offmap.domain.tables import Domain
     from offmap.plots.base import Figure
     from offmap.scaling.job import Scaling
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from offmap.columns import FORMULA, MATERIAL_ID, Y_PRED, Y_TRUE
 from offmap.domain import explain, predicted, sides
-from offmap.domain.analysis import DETECTORS, SIGNALS
 from offmap.domain.audit_place import Place, Told, place, told
 from offmap.domain.audit_result import Audit
 from offmap.domain.audit_split import Opened, Split, make_split, open_study
 from offmap.domain.audit_words import reasons
 from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import BINS, NOMINAL, Intervals, intervals, measured
+from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.experience import Experience, experience
 from offmap.domain.judge import Judged, Predictions, judge
 from offmap.domain.sides import Given

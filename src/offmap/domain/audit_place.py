@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offmap.domain.analysis import DETECTORS, SIGNALS
 from offmap.domain.audit_split import Opened, Split
-from offmap.domain.detectors import make_detector
+from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.learned import opinions
 from offmap.domain.predicted import Predicted
 from offmap.domain.reference import Reference

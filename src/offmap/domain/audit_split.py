@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.domain import sides
-from offmap.domain.analysis import predictions
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
 from offmap.domain.finished import reopen
+from offmap.domain.from_study import predictions
 from offmap.domain.predicted import Predicted
 from offmap.domain.sides import Given, Side
 from offmap.errors import DataError, UnknownNameError

@@ -14,8 +14,9 @@ from offmap.columns import (
     IN_DISTRIBUTION,
     SPACE_GROUP,
 )
-from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of
 from offmap.domain.calibration import FALSE_ALARMS
+from offmap.domain.detectors import DETECTORS, SIGNALS
+from offmap.domain.from_study import materials_of
 from offmap.domain.scoring import TaskScores, score_tasks
 from offmap.domain.verdicts import Combined, Standings, task_verdict
 from offmap.inputs import Inputs

@@ -20,6 +20,21 @@ Array = NDArray[np.float64]
 Features = NDArray[np.floating]
 
 
+DETECTORS = (
+    "knn",
+    "kde",
+    "mahalanobis",
+    "local_density",
+    "isolation_forest",
+    "feature_range",
+    "knn_weighted",
+)
+"""Where a material lies: these vote on the verdict."""
+
+SIGNALS = ("label_spread", "neighbour_error", "leaf_occupancy", "model_spread", "difficulty")
+"""What the training labels say of the place: part of the combined verdict, but without a vote."""
+
+
 class Detector(Protocol):
     """What every detector offers."""
 

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from offmap import __version__
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID, MODEL, REPRESENTATION
-from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of, predictions
 from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import Residuals
+from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
+from offmap.domain.from_study import materials_of, predictions
 from offmap.domain.head_to_head import rank_correlation
 from offmap.domain.judge import Judged, Predictions, judge
 from offmap.domain.moments import Moments

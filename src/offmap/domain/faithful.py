@@ -139,7 +139,7 @@ def faithful_study(
     seed
         None as in the study: another map each time.
     """
-    from offmap.domain.analysis import predictions
+    from offmap.domain.from_study import predictions
 
     reporter = reporter or Silent()
     tasks = inputs.tasks()

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, MATERIAL_ID, MODEL, REPRESENTATION
-from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of
 from offmap.domain.calibration import FALSE_ALARMS
+from offmap.domain.detectors import DETECTORS, SIGNALS
+from offmap.domain.from_study import materials_of
 from offmap.domain.scoring import score_tasks
 from offmap.domain.verdicts import Combined, Standings
 from offmap.errors import DataError, StudyError, UnknownNameError

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT
-from offmap.domain.analysis import DETECTORS, SIGNALS, materials_of
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
-from offmap.domain.detectors import Detector, KernelDensity, NearestNeighbours
+from offmap.domain.detectors import DETECTORS, SIGNALS, Detector, KernelDensity, NearestNeighbours
+from offmap.domain.from_study import materials_of
 from offmap.domain.scoring import Materials, score_task
 from offmap.domain.verdicts import Combined, Standings
 from offmap.errors import UnknownNameError
