@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -240,6 +241,25 @@ def test_a_damaged_study_file_has_a_twin(store: Store) -> None:
     store.study_file.write_bytes(b"\xff")
     with pytest.raises(StudyError, match="cannot read"):
         store.provenance()
+
+
+def test_a_damaged_twin_is_not_taken_for_what_was_written(store: Store) -> None:
+    twin = store.folder / "_study.toml"
+    whole = twin.read_bytes()
+    draw = random.Random(0)
+    changed = [b"", b"[x]", b"\xff", whole[: len(whole) // 2], whole + whole]
+    for _ in range(60):
+        at, bit = draw.randrange(len(whole)), 1 << draw.randrange(8)
+        changed.append(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+    for damaged in changed:
+        twin.write_bytes(damaged)
+        store.check(Study(), PROVENANCE["data_sha256"])
+        assert store.provenance() == PROVENANCE
+    twin.write_bytes(whole.replace(b"seed = 0", b"seed = 1"))
+    store.study_file.write_bytes(b"")
+    with pytest.raises(StudyError, match=r"study\.toml: it is not what was written"):
+        store.study()
+    assert b"seed = 0" in whole
 
 
 def test_settings_edited_by_hand_are_not_those_of_what_is_there(store: Store) -> None:

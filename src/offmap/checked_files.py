@@ -34,6 +34,30 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def sealed(text: str) -> str:
+    """A text below a line that holds its checksum, a comment in TOML."""
+    return f"{_SEAL}{digest(text.encode())}\n{text}"
+
+
+def unsealed(text: str) -> str:
+    """The text below its seal; one without a seal, of an older version, as it is.
+
+    Raises
+    ------
+    ValueError
+        If the seal is broken.
+    """
+    first, _, rest = text.partition("\n")
+    if not first.startswith(_SEAL):
+        return text
+    if first != _SEAL + digest(rest.encode()):
+        raise ValueError("it is not what was written")
+    return rest
+
+
+_SEAL = "# blake2b "
+
+
 def matches(predictions: Path, run: Mapping[str, Any]) -> bool:
     """Whether a file is what was written; files of older versions have no checksum."""
     try:

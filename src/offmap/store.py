@@ -27,7 +27,9 @@ from offmap.checked_files import (
     matches,
     read_json,
     read_parquet,
+    sealed,
     to_parquet,
+    unsealed,
     with_categories,
 )
 from offmap.columns import CELL_KEYS
@@ -130,18 +132,20 @@ class Store:
 
     def study(self) -> Study:
         """The configuration, from the twin if the study file is damaged."""
-        try:
-            if "provenance" in _toml(self.study_file):  # written last: the file is not cut short
-                return Study.from_toml(self.study_file)
-        except (OffmapError, *_NO_TOML):
-            pass
-        return Study.from_toml(self._study_twin if self._study_twin.exists() else self.study_file)
+        for path in (self.study_file, self._study_twin):
+            try:
+                return _whole_study(path)
+            except (OffmapError, *_NO_TOML) as error:
+                why = error
+        if self._study_twin.exists():
+            raise StudyError(f"cannot read {self.study_file}: {why}")
+        return Study.from_toml(self.study_file)
 
     def _written(self) -> Study:
         """The configuration that the folder was made with, whatever was edited since."""
         try:
-            return Study.from_toml(self._study_twin)
-        except OffmapError:
+            return _whole_study(self._study_twin)
+        except (OffmapError, *_NO_TOML):
             pass
         try:
             return self.study()
@@ -186,9 +190,9 @@ class Store:
     def _write_study(self, study: Study, provenance: Mapping[str, Any]) -> None:
         import tomli_w
 
-        settings = study.to_dict() | {"provenance": dict(provenance)}
-        for file in (self._study_twin, self.study_file):
-            self._write(file, lambda path: path.write_text(tomli_w.dumps(settings), "utf-8"))
+        text = tomli_w.dumps(study.to_dict() | {"provenance": dict(provenance)})
+        self._write(self._study_twin, lambda path: path.write_text(sealed(text), "utf-8"))
+        self._write(self.study_file, lambda path: path.write_text(text, "utf-8"))
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -436,7 +440,14 @@ _NO_TOML = (OSError, ValueError, KeyError, RecursionError)
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads(unsealed(path.read_text(encoding="utf-8")))
+
+
+def _whole_study(path: Path) -> Study:
+    """The configuration in a file that holds the provenance too, written last: it is not cut."""
+    settings = _toml(path)
+    del settings["provenance"]
+    return Study.from_dict(settings)
 
 
 def _maker(name: str) -> str:

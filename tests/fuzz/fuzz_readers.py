@@ -1,7 +1,7 @@
 """Search for inputs that a reader cannot take, with coverage as the guide; run by hand.
 
     pip install atheris
-    python -m tests.fuzz.fuzz_readers a.cif corpus -max_total_time=600 -rss_limit_mb=3000 -timeout=30
+    python -m tests.fuzz.fuzz_readers a.cif corpus -max_total_time=600 -timeout=30
 
 The first argument is the name that the bytes are given: one of ``test_mutations.EXAMPLES``, whose
 file is the one to begin with. The second is a folder in which the examples grow, the others go to

@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-
 import tomli_w
 
 from offmap import Study
