@@ -34,6 +34,23 @@ class Batches(Protocol):
         ...
 
 
+class Ragged:
+    """Length and sizes of materials of several parts each that lie one after the other.
+
+    ``offsets``, shape (n + 1,), says where each begins.
+    """
+
+    offsets: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Parts of each material, shape (n,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
 def order(n: int, batch_size: int, seed: int, epoch: int, like: int, sizes: Rows) -> list[Rows]:
     """Rows of each batch of one epoch: each row once, at random.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offmap.errors import DataError
+from offmap.models.batching import Ragged
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Keep, Recipe
 from offmap.representations.gmp import atom_features
@@ -133,19 +134,11 @@ class AtomSet:
 
 
 @dataclass(frozen=True, eq=False)
-class AtomSets:
+class AtomSets(Ragged):
     """Multipoles of the atoms of crystals; ``offsets`` has shape (n + 1,)."""
 
     features: NDArray[np.float64]
     offsets: NDArray[np.int64]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """Atoms of each crystal."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
 
     def batch(self, rows: NDArray[np.int64]) -> AtomSet:
         """The crystals at these rows."""

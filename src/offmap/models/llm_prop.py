@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import T5Config
 
 from offmap.errors import DataError, SettingsError
+from offmap.models.batching import Ragged
 from offmap.models.language import encoder_folder, make_encoder, read_config, read_tokenizer
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Keep, Precision, Recipe
@@ -195,19 +196,11 @@ class TextBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
+class Texts(Ragged):
     """Tokens of descriptions, one after the other; ``offsets`` has shape (n + 1,)."""
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """Tokens of each description."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
 
     def batch(self, rows: NDArray[np.int64]) -> TextBatch:
         """The descriptions at these rows."""
