@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+CHECKED: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How pyarrow writes Parquet that it can check."""
+
+
 def to_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table with a checksum per page."""
-    frame.to_parquet(path, compression="zstd", index=False, write_page_checksum=True)
+    frame.to_parquet(path, index=False, **CHECKED)
 
 
 def read_parquet(source: Any) -> pa.Table:

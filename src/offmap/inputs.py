@@ -158,7 +158,7 @@ def prepare(
         n_columns = len(load_representation(name).columns)
         say_if_short("Describe crystals", to_describe(len(dataset), n_columns), reporter)
         with reporter.step(f"Describe crystals ({name})") as progress:
-            features[name] = featurize(dataset.crystals, name, jobs, progress)
+            features[name] = featurize(dataset.crystals, name, jobs, progress, reporter.say)
         reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}
     if with_features and GRAPH in {consumes(model) for model in study.models}:
         with reporter.step("Build crystal graphs") as progress:

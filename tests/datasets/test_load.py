@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offmap.datasets import load
+from offmap.datasets import import_file, load
 from offmap.datasets.base import REJECTED_COLUMNS
 from offmap.errors import DataError, SettingsError, UnknownNameError
 
@@ -152,11 +152,28 @@ def test_other_bytes_are_another_copy(table, cache_folder):
 
 
 def test_a_damaged_copy_is_made_again(table, cache_folder):
-    load(table)
+    whole = load(table)
     copy = next(cache_folder.glob("table/*/materials.parquet"))
+    written = copy.read_bytes()
     copy.write_bytes(b"PAR1 nonsense")
     assert len(load(table)) == 7
     assert copy.stat().st_size > 100
+    pages = len(written) - int.from_bytes(written[-8:-4], "little") - 8  # the footer has no sum
+    for at in range(4, pages, 97):
+        copy.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+        again = load(table)
+        pd.testing.assert_frame_equal(again.frame, whole.frame)
+        np.testing.assert_array_equal(again.crystals.lattice, whole.crystals.lattice)
+        np.testing.assert_array_equal(again.crystals.frac_coords, whole.crystals.frac_coords)
+
+
+def test_an_imported_file_that_was_damaged_is_an_error(table, cache_folder, tmp_path):
+    out = import_file(table, tmp_path / "out.parquet")
+    written = out.read_bytes()
+    at = written.index(b"band_gap") // 4
+    out.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+    with pytest.raises(DataError, match=r"out\.parquet is no readable Parquet file"):
+        load(out)
 
 
 @pytest.mark.parametrize("large", [2**26, 0])

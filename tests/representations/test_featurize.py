@@ -105,21 +105,32 @@ def _files(pattern: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("pattern", ["*.keys.npy", "*.values.npy", "*.reasons.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone", "empty", "garbage"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "empty", "garbage", "flipped", "longer"])
 def test_a_damaged_batch_is_computed_again(pattern: str, damage: str) -> None:
-    crystals = formulas(10)
-    featurize(crystals, NAME)
+    crystals, said = formulas(10), []
+    featurize(crystals, NAME, say=said.append)
     path = _files(pattern)[0]
     whole = path.read_bytes()
     if damage == "gone":
         path.unlink()
     else:
-        left = {"cut": whole[: len(whole) - 1], "empty": b"", "garbage": b"\x93NUMPY garbage"}
+        left = {
+            "cut": whole[: len(whole) - 1],
+            "empty": b"",
+            "garbage": b"\x93NUMPY garbage",
+            "flipped": whole[:-1] + bytes([whole[-1] ^ 1]),  # one bit of the last value
+            "longer": whole + b"\0",
+        }
         path.write_bytes(left[damage])
-    check(featurize(crystals, NAME), crystals)
+    assert not said
+    check(featurize(crystals, NAME, say=said.append), crystals)
     assert 10 < sum(Counting.seen) <= 14
-    check(featurize(crystals, NAME), crystals)
+    unknown = "keys" in pattern and damage == "gone"  # as if it had never been
+    assert said == ([] if unknown else [f"1 damaged files in {path.parent}: what they held is"
+                                        " computed again"])  # fmt: skip
+    check(featurize(crystals, NAME, say=said.append), crystals)
     assert sum(Counting.seen) <= 14
+    assert len(said) <= 1
 
 
 def test_a_batch_of_another_shape_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

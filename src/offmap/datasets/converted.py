@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from offmap.cache import cache_folder
+from offmap.checked_files import CHECKED, read_parquet, to_parquet
 from offmap.columns import FORMULA, MATERIAL_ID
 from offmap.crystals import Crystals
 from offmap.datasets.layout import COLUMNAR
@@ -66,14 +67,11 @@ def from_table(table: pa.Table, rejected: pd.DataFrame) -> Part:
 
 def load(where: Path | None) -> Part | None:
     """The converted copy in a folder; None if there is none or it is damaged."""
-    import pyarrow.parquet as pq
-
     if where is None:
         return None
     try:
-        table = pq.read_table(where / MATERIALS)
-        rejected = pd.read_parquet(rejected_path(where / MATERIALS))
-        return from_table(table, rejected)
+        rejected = read_parquet(rejected_path(where / MATERIALS)).to_pandas()
+        return from_table(read_parquet(where / MATERIALS), rejected)
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
 
@@ -97,8 +95,8 @@ def save(where: Path | None, part: Part) -> bool:
         return False
 
     def write(target: Path) -> None:
-        pq.write_table(to_table(part), target / MATERIALS, compression="zstd")
-        part.rejected.to_parquet(rejected_path(target / MATERIALS), index=False)
+        pq.write_table(to_table(part), target / MATERIALS, **CHECKED)
+        to_parquet(part.rejected, rejected_path(target / MATERIALS))
 
     return _put(where, write)
 

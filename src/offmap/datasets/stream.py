@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from offmap.checked_files import CHECKED, read_parquet, to_parquet
 from offmap.columns import MATERIAL_ID
 from offmap.datasets.base import REJECTED_COLUMNS
 from offmap.datasets.converted import rejected_path, to_table
@@ -85,7 +86,7 @@ def _convert(reader: Reader, out: Path, key: str, progress: Progress | None) -> 
         raise no_usable_row(str(reader.source.path), rejected)
     n_materials = _merge(parts, out)
     beside = rejected_path(out)
-    rejected.to_parquet(beside, index=False)
+    to_parquet(rejected, beside)
     shutil.rmtree(folder, ignore_errors=True)
     return Converted(out, beside, n_materials, len(rejected))
 
@@ -111,9 +112,7 @@ def _write_part(path: Path, part: Part, next_row: int, key: str) -> Path:
         {n: _or_null(c) for n, c in zip(table.column_names, table.columns, strict=True)}
     )
     temporary = path.with_name(f".{path.name}")
-    pq.write_table(
-        table.replace_schema_metadata({_STATE: json.dumps(state)}), temporary, compression="zstd"
-    )
+    pq.write_table(table.replace_schema_metadata({_STATE: json.dumps(state)}), temporary, **CHECKED)
     os.replace(temporary, path)
     return path
 
@@ -180,9 +179,9 @@ def _merge(parts: list[Path], out: Path) -> int:
     schema = _common([pq.read_schema(path) for path in parts])
     temporary = out.with_name(f".{out.name}")
     n_rows = 0
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(temporary, schema, **CHECKED) as writer:
         for path in parts:
-            table = pq.read_table(path)
+            table = read_parquet(path)
             if len(table):
                 writer.write_table(pa.table([_cast(table, f) for f in schema], schema=schema))
                 n_rows += len(table)

@@ -31,7 +31,7 @@ def parquet(source: Source, start: int, size: int) -> Iterator[Chunk]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(source.path) as file:
+        with pq.ParquetFile(source.path, page_checksum_verification=True) as file:
             total, row = file.metadata.num_rows, 0
             for batch in file.iter_batches(batch_size=size):
                 first, row = row, row + len(batch)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offmap import registry
 from offmap.cache import cache_folder
+from offmap.checked_files import digest
 from offmap.crystals import Crystals
 from offmap.errors import OffmapError
 from offmap.processes import pool
 from offmap.progress import Progress
 from offmap.representations.base import Features, Representation
 from offmap.store import slug
+
+Keys: TypeAlias = NDArray[np.bytes_]
+"""Hashes of the content of crystals, shape (n,)."""
 
 # Crystals per batch: what a killed run can lose, and the unit of parallel work.
 _BATCH = 512
@@ -39,6 +45,7 @@ def featurize(
     representation: str = "matminer",
     jobs: int = 1,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Features:
     """Describe crystals, reusing every crystal that was described before.
 
@@ -52,6 +59,8 @@ def featurize(
         Processes to use.
     progress
         Called with crystals done and crystals in all.
+    say
+        Told if something in the cache was damaged.
 
     Returns
     -------
@@ -61,19 +70,25 @@ def featurize(
     described = load_representation(representation)
     cache = FeatureCache.of(representation, described)
     keys = crystals.content_hash().astype("S32")
+    whole, damaged = cache.find(keys)
+    for stem in damaged:
+        cache.remove(stem)
+    if damaged and say:
+        say(f"{len(damaged)} damaged files in {cache.folder}: what they held is computed again")
     _, first = np.unique(keys, return_index=True)
-    missing = np.sort(first[~cache.holds(keys[first])])
+    known = np.concatenate([np.empty(0, "S32"), *whole.values()])
+    missing = np.sort(first[~np.isin(keys[first], known)])
     batches = [missing[i : i + _BATCH] for i in range(0, len(missing), _BATCH)]
     done = len(crystals) - len(missing)
     if progress:
         progress(done, len(crystals))
     results = _describe_all(representation, (crystals.take(b) for b in batches), len(batches), jobs)
     for batch, found in zip(batches, results, strict=True):
-        cache.add(keys[batch], found)
+        whole[cache.add(keys[batch], found)] = keys[batch]
         done += len(batch)
         if progress:
             progress(done, len(crystals))
-    return cache.read(keys, described.columns)
+    return cache.read(whole, keys, described.columns)
 
 
 def _describe_all(
@@ -108,7 +123,7 @@ class FeatureCache:
     """Features on disk by content of the crystal, in files that are never changed.
 
     Each batch is three files with one stem: ``.values.npy`` (n, n_columns), ``.reasons.json`` and,
-    written last, ``.keys.npy`` (n,). A batch that was cut short or damaged does not count.
+    written last, ``.keys.npy`` (n,). The stem is the checksum of the three.
     """
 
     folder: Path
@@ -120,48 +135,50 @@ class FeatureCache:
         folder = cache_folder("features", f"{slug(name)}-v{representation.version}")
         return cls(folder, len(representation.columns))
 
-    def _batches(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.float64], dict[str, str]]]:
-        """Keys, values and reasons of every batch that is whole."""
+    def find(self, keys: Keys) -> tuple[dict[str, Keys], list[str]]:
+        """Batches that hold any of these crystals: stem -> keys of whole ones, stems of damaged."""
+        whole: dict[str, Keys] = {}
+        damaged = []
         for path in sorted(self.folder.glob("*.keys.npy")):
             stem = path.name.removesuffix(".keys.npy")
             try:
-                keys = np.load(path, allow_pickle=False)
-                values = np.load(self.folder / f"{stem}.values.npy", mmap_mode="r")
-                reasons = json.loads((self.folder / f"{stem}.reasons.json").read_bytes())
+                found = np.load(path, allow_pickle=False)
+                if not np.isin(found, keys).any():
+                    continue
+                contents = [(self.folder / f"{stem}.{part}").read_bytes() for part in _PARTS]
+                if digest(b"".join(contents)) != stem:
+                    raise ValueError("not what was written")
             except (OSError, ValueError, EOFError):
-                continue
-            if values.shape == (len(keys), self.n_columns) and isinstance(reasons, dict):
-                yield keys, values, reasons
-
-    def holds(self, keys: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-        """Which of these crystals are there, shape (n,)."""
-        known = [found for found, _, _ in self._batches()]
-        mask: NDArray[np.bool_] = np.isin(keys, np.concatenate([np.empty(0, "S32"), *known]))
-        return mask
-
-    def add(self, keys: NDArray[np.bytes_], features: Features) -> None:
-        """Keep one batch."""
-        stem = uuid.uuid4().hex
-        reasons = json.dumps({str(i): why for i, why in features.reasons.items()}).encode()
-        self._write(f"{stem}.values.npy", features.values)
-        self._write(f"{stem}.reasons.json", reasons)
-        self._write(f"{stem}.keys.npy", keys)
-
-    def _write(self, name: str, content: NDArray[Any] | bytes) -> None:
-        temporary = self.folder / f".{name}"
-        with temporary.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
+                damaged.append(stem)
             else:
-                np.save(file, content)
-        os.replace(temporary, self.folder / name)
+                whole[stem] = found
+        return whole, damaged
 
-    def read(self, keys: NDArray[np.bytes_], columns: tuple[str, ...]) -> Features:
-        """Features of crystals that are all there, in the order of ``keys``."""
+    def add(self, keys: Keys, features: Features) -> str:
+        """Keep one batch; its stem."""
+        reasons = json.dumps({str(i): why for i, why in features.reasons.items()}).encode()
+        contents = (_npy(features.values), reasons, _npy(keys))
+        stem = digest(b"".join(contents))
+        for part, content in zip(_PARTS, contents, strict=True):
+            temporary = self.folder / f".{uuid.uuid4().hex}"
+            temporary.write_bytes(content)
+            os.replace(temporary, self.folder / f"{stem}.{part}")
+        return stem
+
+    def remove(self, stem: str) -> None:
+        """Forget a batch; one that cannot be removed is found damaged again."""
+        for part in reversed(_PARTS):
+            with suppress(OSError):
+                (self.folder / f"{stem}.{part}").unlink()
+
+    def read(self, batches: Mapping[str, Keys], keys: Keys, columns: tuple[str, ...]) -> Features:
+        """Features of crystals that are all in these batches, in the order of ``keys``."""
         distinct, which = np.unique(keys, return_inverse=True)
         values = np.full((len(distinct), len(columns)), np.nan)
         why: dict[int, str] = {}
-        for found, block, reasons in self._batches():
+        for stem, found in batches.items():
+            block = np.load(self.folder / f"{stem}.values.npy", mmap_mode="r")
+            reasons = json.loads((self.folder / f"{stem}.reasons.json").read_bytes())
             wanted = np.flatnonzero(np.isin(found, distinct))
             rows = np.searchsorted(distinct, found[wanted])
             values[rows] = block[wanted]
@@ -170,3 +187,12 @@ class FeatureCache:
                     why[row] = reasons[str(source)]
         reasons_of = {i: why[row] for i, row in enumerate(which.tolist()) if row in why}
         return Features(values[which], columns, reasons_of)
+
+
+_PARTS = ("values.npy", "reasons.json", "keys.npy")  # in the order in which they are written
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()

@@ -11,6 +11,7 @@ import pandas as pd
 from pyarrow import ArrowInvalid
 
 from offmap.cache import cache_folder
+from offmap.checked_files import read_parquet, to_parquet
 
 COLUMNS = ("key", "description", "reason", "seconds")
 
@@ -36,10 +37,9 @@ class TextCache:
         parts = []
         for path in sorted(self.folder.glob("*.parquet")):
             try:
-                part = pd.read_parquet(path, columns=list(COLUMNS))
+                parts.append(read_parquet(path).select(list(COLUMNS)).to_pandas())
             except (OSError, ArrowInvalid, KeyError):
                 continue
-            parts.append(part)
         if not parts:
             return pd.DataFrame({name: [] for name in COLUMNS}).set_index("key")
         found = pd.concat(parts, ignore_index=True).sort_values("seconds", kind="stable")
@@ -52,5 +52,5 @@ class TextCache:
             return
         name = f"{uuid.uuid4().hex}.parquet"
         temporary = self.folder / f".{name}"
-        pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(temporary, index=False)
+        to_parquet(pd.DataFrame(rows, columns=list(COLUMNS)), temporary)
         os.replace(temporary, self.folder / name)
