@@ -44,7 +44,8 @@ class TextCache:
             return pd.DataFrame({name: [] for name in COLUMNS}).set_index("key")
         found = pd.concat(parts, ignore_index=True).sort_values("seconds", kind="stable")
         found = found.drop_duplicates("key", keep="last").set_index("key")
-        return found[found["seconds"] >= seconds]
+        recent: pd.DataFrame = found[found["seconds"] >= seconds]
+        return recent
 
     def add(self, rows: list[tuple[str, str, str, float]]) -> None:
         """Keep rows of these columns."""
