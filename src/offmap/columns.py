@@ -115,6 +115,9 @@ COLUMNS: dict[str, Column] = {
     "detector": Column("Detector", "", "What measures how far out a material lies"),
     "coverage": Column("Coverage", "", "Share of the test materials in the training domain", True),
     "verdict": Column("Verdict", "", "Interpolation, partial or extrapolation, by the coverage"),
+    "decided_by": Column(
+        "Decided by", "", "What the verdict follows from: expected_error or mean_standing"
+    ),
     "sure": Column("Sure", "", "Whether the whole interval of the coverage gives that verdict"),
     "agreement": Column("Agreement", "", "Share of detectors that side with the verdict", True),
     "coverage_least": Column("Least coverage", "", "Over other choices of the calibration rows"),

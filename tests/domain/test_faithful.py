@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import gaussian_kde
 
-from offmap.domain.faithful import density, error_against_density, in_and_out, joint_map, prune
+from offmap.domain.faithful import density, joint_map, prune
+from offmap.domain.faithful_study import error_against_density, in_and_out
 from offmap.errors import DataError
 
 

@@ -23,6 +23,12 @@ def domain(
     pruned: Annotated[
         bool, typer.Option("--pruned", help="With --faithful: without correlated features.")
     ] = False,
+    embedded: Annotated[
+        str, typer.Option(help="With --faithful: on embeddings of this network of the study.")
+    ] = "",
+    held_out: Annotated[
+        str, typer.Option(help="Only these tasks, such as element/O,period/5; others stay.")
+    ] = "",
     stability: Annotated[
         str, typer.Option(help="A task such as element/F: how far its verdict depends on choices.")
     ] = "",
@@ -40,8 +46,10 @@ def domain(
             found = task_stability(study.store, study.inputs, stability, faithful)
             show_table(found, as_json)
             return
-        verdicts = job(*study, faithful, detector, pruned=pruned).verdicts
-    show_table(verdicts, as_json)
+        tables = job(
+            *study, faithful, detector, pruned=pruned, held_out=names(held_out), embedded=embedded
+        )
+    show_table(tables.verdicts if tables.faithful is None else tables.faithful, as_json)
 
 
 def bias(

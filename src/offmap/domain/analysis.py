@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,12 @@ import pandas as pd
 from offmap import registry
 from offmap.domain.calibration import FALSE_ALARMS
 from offmap.domain.detectors import DETECTORS, SIGNALS
-from offmap.domain.from_study import materials_of, predictions
+from offmap.domain.from_study import materials_of, numbers_of, predictions
 from offmap.domain.judge import Predictions, judge
 from offmap.domain.maps import domain_map
 from offmap.domain.scoring import score_tasks
-from offmap.domain.tables import Domain, tables_of, together
-from offmap.errors import DataError
+from offmap.domain.tables import Domain, beside, tables_of, together, write, written
+from offmap.errors import DataError, SettingsError
 from offmap.inputs import Inputs
 from offmap.progress import Reporter, Silent
 from offmap.store import Store
@@ -30,6 +31,8 @@ def domain(
     detectors: Sequence[str] | None = None,
     rate: float = FALSE_ALARMS,
     pruned: bool = False,
+    held_out: Sequence[str] = (),
+    embedded: str = "",
 ) -> Domain:
     """Say of each task and each test material whether it lies in the domain of the training set.
 
@@ -49,45 +52,71 @@ def domain(
         Also do exactly what the study did: tables ``domain_faithful`` and
         ``domain_faithful_density``, and its map.
     detectors
-        Names of detectors that vote; by default :data:`DETECTORS`.
+        Names of detectors that vote; by default :data:`~offmap.domain.detectors.DETECTORS`.
     rate
         Share of in-distribution materials that may be called out of domain.
     pruned
         In the faithful mode, leave out features that are correlated with another one.
+    held_out
+        Only these tasks, such as ``element/F``, or all of a criterion; what the tables say of
+        others stays. With ``faithful``, verdicts that are already there stay too. Expected errors
+        are learned over the chosen tasks: with few of them, detectors alone decide.
+    embedded
+        In the faithful mode, a network of the study whose embeddings are looked at.
 
     Raises
     ------
     DataError
         If the study has no features, or too few materials to calibrate.
+    UnknownNameError
+        If there is no such task, detector or network.
     """
     reporter = reporter or Silent()
+    _check(inputs, detectors, rate, faithful, pruned or bool(embedded))
+    voting, published = tuple(dict.fromkeys(detectors or DETECTORS)), None
+    if faithful:
+        from offmap.domain.faithful_study import faithful_study
+
+        published = faithful_study(
+            store, inputs, reporter, pruned, held_out=held_out, embedded=embedded
+        )
+        for name, table in (
+            ("domain_faithful", published.tasks), ("domain_faithful_density", published.curves)
+        ):  # fmt: skip
+            store.write_table(name, beside(store, name, table) if held_out else table, csv=True)
+    tables = written(store, inputs, held_out) if published is not None and held_out else None
+    if tables is None:
+        tables = together(
+            [
+                part
+                for representation in inputs.features
+                for part in _representation(
+                    store, inputs, representation, voting, jobs, reporter, rate, held_out
+                )
+            ]
+        )
+        write(store, tables, partly=bool(held_out))
+    maps = published.maps if published is not None else []
+    if not maps and not (held_out and store.has_table("domain_map")):
+        maps = [domain_map(inputs, representation) for representation in inputs.features]
+    if maps:
+        store.write_table("domain_map", pd.concat(maps, ignore_index=True))
+    return replace(tables, faithful=published.tasks) if published is not None else tables
+
+
+def _check(
+    inputs: Inputs, detectors: Sequence[str] | None, rate: float, faithful: bool, asks: bool
+) -> None:
     if not inputs.features:
         raise DataError("a domain needs features: add a representation to the study")
     for name in detectors or ():
         registry.check("detector", name)
     if not 0 < rate < 0.5:
         raise DataError(f"a false-alarm rate lies between 0 and 0.5, not at {rate:g}")
-    chosen = tuple(dict.fromkeys(detectors or DETECTORS))
-    parts = [
-        part
-        for representation in inputs.features
-        for part in _representation(store, inputs, representation, chosen, jobs, reporter, rate)
-    ]
-    tables = together(parts)
-    store.write_table("domain", tables.materials)
-    store.write_table("verdicts", tables.verdicts, csv=True)
-    store.write_table("detectors", tables.detectors, csv=True)
-    store.write_table("risk_coverage", tables.risk, csv=True)
-    maps = [domain_map(inputs, representation) for representation in inputs.features]
-    if faithful:
-        from offmap.domain.faithful import faithful_study
-
-        found = faithful_study(store, inputs, reporter, pruned)
-        store.write_table("domain_faithful", found.tasks, csv=True)
-        store.write_table("domain_faithful_density", found.curves, csv=True)
-        maps = found.maps
-    store.write_table("domain_map", pd.concat(maps, ignore_index=True))
-    return tables
+    if asks and not faithful:
+        raise SettingsError(
+            "--pruned and --embedded are of the published procedure: add --faithful"
+        )
 
 
 def _representation(
@@ -98,16 +127,18 @@ def _representation(
     jobs: int,
     reporter: Reporter,
     rate: float,
+    held_out: Sequence[str],
 ) -> Iterator[Domain]:
     """The tables for each model that the representation can explain."""
     materials, tasks = materials_of(inputs, representation)
+    chosen = numbers_of(tasks, held_out)
     known = predictions(store, inputs, representation, tasks)
     scores = []
     with reporter.step(f"Domain of each task ({representation})") as progress:
-        progress(0, len(tasks))
-        for one in score_tasks(materials, (*detectors, *SIGNALS), jobs=jobs):
+        progress(0, len(chosen))
+        for one in score_tasks(materials, (*detectors, *SIGNALS), chosen, jobs):
             scores.append(one)
-            progress(len(scores), len(tasks))
+            progress(len(scores), len(chosen))
     nothing = Predictions("", {}, np.full(len(inputs), np.nan))
     for model in known or [nothing]:
         judged = [judge(one, materials.y, model, rate, detectors) for one in scores]

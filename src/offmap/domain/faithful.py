@@ -1,9 +1,7 @@
-"""The published procedure, step by step: scaler, UMAP and kernel density on all materials together.
+"""The steps of the published procedure: scaler, UMAP and kernel density on all materials together.
 
 It uses test rows to draw the map, an arbitrary cut and no seed; it is here to reproduce Li et al.,
-Commun. Mater. 6, 9 (2025), doi 10.1038/s43246-024-00731-w, and every row it writes says
-``uses_test_rows``. Since the map is drawn from train and test together, it is the same for all
-tasks.
+Commun. Mater. 6, 9 (2025), doi 10.1038/s43246-024-00731-w.
 """
 
 from __future__ import annotations
@@ -11,27 +9,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION
-from offmap.domain.maps import domain_map
 from offmap.errors import DataError
-from offmap.inputs import Inputs
-from offmap.progress import Reporter, Silent
 from offmap.registry import missing_extra
-from offmap.scores import scores
-from offmap.store import Store
 
 Array = NDArray[np.float64]
 
 N_NEIGHBOURS, BANDWIDTH, CUT, CORRELATION = 50, 0.01, 1e-3, 0.7
-_BINS = 20
-_KEYS = ("representation", CRITERION, HELD_OUT, "model")
 
 
 def joint_map(X: NDArray[np.floating], seed: int | None = None) -> Array:
@@ -96,111 +84,6 @@ def prune(X: NDArray[np.floating], most: float = CORRELATION) -> NDArray[np.int6
         if not (correlation[i, kept] >= most).any():
             kept.append(i)
     return varies[kept]
-
-
-@dataclass(frozen=True, eq=False)
-class Faithful:
-    """What the published procedure says of a study; every row is marked ``uses_test_rows``.
-
-    Parameters
-    ----------
-    tasks
-        Per representation, model and task: ``n_test``, ``coverage`` (share in domain), and ``mae``
-        and ``r2`` of all, ``_in`` and ``_out``.
-    curves
-        Error against density: per representation, model and task, bins of ``density`` with
-        ``mae`` and ``n``.
-    maps
-        Per representation, the UMAP (:func:`offmap.domain.maps.domain_map`).
-    """
-
-    tasks: pd.DataFrame
-    curves: pd.DataFrame
-    maps: list[pd.DataFrame]
-
-
-def faithful_study(
-    store: Store,
-    inputs: Inputs,
-    reporter: Reporter | None = None,
-    pruned: bool = False,
-    seed: int | None = None,
-) -> Faithful:
-    """The published in/out split of every task, with the scores of each side.
-
-    Parameters
-    ----------
-    store, inputs
-        The study.
-    reporter
-        Where progress is shown.
-    pruned
-        Leave out constant features and, one after the other, those correlated with a kept one.
-    seed
-        None as in the study: another map each time.
-    """
-    from offmap.domain.from_study import predictions
-
-    reporter = reporter or Silent()
-    tasks = inputs.tasks()
-    tasks = tasks[tasks["kept"]].reset_index(drop=True)
-    rows: list[dict[str, Any]] = []
-    curves: list[pd.DataFrame] = []
-    maps = []
-    for representation, features in inputs.features.items():
-        columns = prune(features.values) if pruned else slice(None)
-        with reporter.step(f"Published map ({representation})") as progress:
-            progress(0, 1)
-            points = joint_map(features.values[:, columns], seed)
-            progress(1, 1)
-        maps.append(domain_map(inputs, representation, points))
-        models = predictions(store, inputs, representation, tasks)
-        for t, (criterion, held_out) in enumerate(
-            zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)
-        ):
-            if criterion == IN_DISTRIBUTION:
-                continue
-            test = inputs.membership.test_rows(criterion, held_out)
-            found = density(points[~test], points[test])
-            keys = {"representation": representation, CRITERION: criterion, HELD_OUT: held_out}
-            facts = {"n_test": int(test.sum()), "coverage": float((found > CUT).mean())}
-            for model in models:
-                if t in model.y_pred:
-                    mine = keys | {"model": model.model}
-                    scored = in_and_out(inputs.y[test], model.y_pred[t], found > CUT)
-                    rows.append(mine | facts | scored)
-                    error = np.abs(model.y_pred[t] - inputs.y[test])
-                    curves.append(error_against_density(error, found).assign(**mine))
-            if not models:
-                rows.append(keys | {"model": ""} | facts)
-    marks = {"uses_test_rows": True, "pruned": pruned}
-    empty = pd.DataFrame(columns=["density", "mae", "n", *_KEYS])
-    together = pd.concat(curves, ignore_index=True) if curves else empty
-    return Faithful(pd.DataFrame(rows).assign(**marks), together.assign(**marks), maps)
-
-
-def in_and_out(y_true: Array, y_pred: Array, inside: NDArray[np.bool_]) -> dict[str, float]:
-    """MAE and R2 of all test materials, of those in domain and of those out of domain."""
-    found: dict[str, float] = {}
-    for suffix, rows in (("", np.ones_like(inside)), ("_in", inside), ("_out", ~inside)):
-        part = scores(y_true[rows], y_pred[rows])
-        found |= {f"mae{suffix}": part["mae"], f"r2{suffix}": part["r2"]}
-    return found
-
-
-def error_against_density(error: Array, found: Array, n_bins: int = _BINS) -> pd.DataFrame:
-    """Mean absolute error in bins of equal numbers of materials, from the emptiest place on.
-
-    Returns
-    -------
-    DataFrame
-        ``density`` (median of the bin), ``mae``, ``n``.
-    """
-    bins = np.array_split(np.argsort(found, kind="stable"), min(n_bins, len(found)))
-    return pd.DataFrame(
-        [(float(np.median(found[b])), float(error[b].mean()), len(b)) for b in bins],
-        columns=["density", "mae", "n"],
-    )
 
 
 def quiet_umap(**settings: Any) -> Any:

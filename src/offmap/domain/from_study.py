@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, MATERIAL_ID, Y_
 from offmap.domain.calibration import calibration_rows
 from offmap.domain.judge import Predictions
 from offmap.domain.scoring import Materials
-from offmap.errors import StudyError
+from offmap.errors import StudyError, UnknownNameError
 from offmap.evaluate import cells
 from offmap.inputs import GIVEN_CRYSTALS, Inputs
 from offmap.store import Cell, Store, states
@@ -31,6 +33,31 @@ def materials_of(inputs: Inputs, representation: str) -> tuple[Materials, pd.Dat
         inputs.study.seed,
     )
     return materials, tasks[kept].reset_index(drop=True)
+
+
+def numbers_of(tasks: pd.DataFrame, names: Sequence[str]) -> list[int]:
+    """Numbers of the named tasks, in the order of the table; of all if none is named.
+
+    Parameters
+    ----------
+    tasks
+        The kept tasks.
+    names
+        Tasks such as ``element/F``; a criterion alone means all of its tasks.
+
+    Raises
+    ------
+    UnknownNameError
+        If no kept task has a name.
+    """
+    each = (tasks[CRITERION].astype(str) + "/" + tasks[HELD_OUT].astype(str)).tolist()
+    criteria = tasks[CRITERION].astype(str).tolist()
+    for name in names:
+        if name not in each and name not in criteria:
+            raise UnknownNameError("kept task", name, each)
+    wanted = set(names)
+    both = enumerate(zip(criteria, each, strict=True))
+    return [t for t, task in both if not wanted or wanted & set(task)]
 
 
 def predictions(

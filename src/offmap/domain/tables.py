@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from offmap.columns import CHEMICAL_SYSTEM, CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
 from offmap.domain.curves import risk_curves
+from offmap.domain.from_study import numbers_of
 from offmap.domain.judge import (
     Judged,
     Predictions,
@@ -24,6 +25,7 @@ from offmap.domain.matched import control_rows
 from offmap.domain.verdicts import Combined
 from offmap.inputs import Inputs
 from offmap.notebook import tables_html
+from offmap.store import Store
 
 KEYS = ("representation", "model", CRITERION, HELD_OUT)
 """What a row of ``verdicts``, or the materials of one task in ``domain``, belong to."""
@@ -44,15 +46,71 @@ class Domain:
         The head-to-head: which detector to trust, per model and representation.
     risk
         Risk-coverage curves (:func:`offmap.domain.curves.risk_curves`).
+    faithful
+        What the published procedure says of each task, where it was asked for; uses test rows.
     """
 
     materials: pd.DataFrame
     verdicts: pd.DataFrame
     detectors: pd.DataFrame
     risk: pd.DataFrame
+    faithful: pd.DataFrame | None = None
 
     def _repr_html_(self) -> str:
-        return tables_html(vars(self))
+        return tables_html({k: v for k, v in vars(self).items() if v is not None})
+
+
+_NAMES = {"domain": "materials", "verdicts": "verdicts", "detectors": "detectors",
+          "risk_coverage": "risk"}  # fmt: skip
+_OF_TASKS = ("domain", "verdicts")
+
+
+def write(store: Store, tables: Domain, partly: bool) -> None:
+    """Write the tables of a study.
+
+    Parameters
+    ----------
+    partly
+        They are about some of the tasks: what is known of the others stays, and so do summaries
+        over all tasks, if there are any.
+    """
+    for name, field in _NAMES.items():
+        table: pd.DataFrame = getattr(tables, field)
+        if partly and name in _OF_TASKS:
+            table = beside(store, name, table)
+        elif partly and store.has_table(name):
+            continue
+        store.write_table(name, table, csv=name != "domain")
+
+
+def beside(store: Store, name: str, found: pd.DataFrame) -> pd.DataFrame:
+    """What was found of some tasks, after what the written table says of others."""
+    if not store.has_table(name) or not len(found):
+        return found
+    before = store.read_table(name)
+    others = before[~_keys(before).isin(_keys(found))]
+    return stacked([others, found]) if len(others) else found
+
+
+def written(store: Store, inputs: Inputs, held_out: Sequence[str]) -> Domain | None:
+    """The tables of the chosen tasks as they were written; None if one has no verdict."""
+    if not all(store.has_table(name) for name in _NAMES):
+        return None
+    tables = {field: store.read_table(name) for name, field in _NAMES.items()}
+    tasks = inputs.tasks()
+    tasks = tasks[tasks["kept"]].reset_index(drop=True)
+    wanted = tasks.loc[numbers_of(tasks, held_out), [CRITERION, HELD_OUT]].astype(str)
+    names = pd.MultiIndex.from_frame(wanted)
+    for field in ("materials", "verdicts"):
+        there = pd.MultiIndex.from_frame(tables[field][[CRITERION, HELD_OUT]].astype(str))
+        if not names.isin(there).all():
+            return None
+        tables[field] = tables[field][there.isin(names)].reset_index(drop=True)
+    return Domain(**tables)
+
+
+def _keys(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[list(KEYS)].astype(str))
 
 
 def tables_of(
@@ -94,6 +152,7 @@ def tables_of(
         }
         settings = (study.n_bootstrap, study.confidence, study.seed)
         row = task_row(j, verdicts[t], systems[j.scores.test], settings)
+        row["decided_by"] = "expected_error" if t in expected else "mean_standing"
         row["expected_mae"] = maes.get(t, float("nan"))
         rows.append(names | {N_TRAIN: n_train[t]} | row | controls.get(t, {}))
         frame = material_rows(j, verdicts[t], expected.get(t), inputs.material_id)
@@ -108,8 +167,7 @@ def tables_of(
 
 def together(parts: Sequence[Domain]) -> Domain:
     """The tables of several models and representations as one."""
-    names = [field.name for field in fields(Domain)]
-    return Domain(*(stacked([getattr(part, name) for part in parts]) for name in names))
+    return Domain(**{name: stacked([getattr(p, name) for p in parts]) for name in _NAMES.values()})
 
 
 def stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
