@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 
 from offmap import Study
-from offmap.evaluate import evaluate
+from offmap.evaluate import cells, choose, evaluate
 from offmap.inputs import Inputs, prepare
 from offmap.scaling.added import added
 from offmap.scaling.additions import DIVERSE, NEAREST, NEIGHBOURING
 from offmap.scaling.curves import Sides
-from offmap.scaling.grid import added_cells, chosen_tasks, curve_cells, time_cells
+from offmap.scaling.grid import added_cells, curve_cells, time_cells
 from offmap.scaling.job import analyse
 from offmap.scaling.verdicts import INSIDE, OUTSIDE
 from offmap.stages import create
@@ -79,7 +79,8 @@ def train(store: Store, inputs: Inputs, given: argparse.Namespace) -> str:
     names, shown = given.held_out, reporter()
     domain = store.read_table("domain") if store.has_table("domain") else None
     sides = Sides(store.read_table("members"), domain)
-    rows = [f"| {len(chosen_tasks(store, names))} tasks, {given.jobs} fits at a time | fits"
+    chosen = choose(cells(store), names or None)
+    rows = [f"| {len(chosen)} tasks, {given.jobs} fits at a time | fits"
             " | processor minutes | minutes, this start |", "|---|---|---|---|"]  # fmt: skip
     begun = time.perf_counter()
     evaluate(store, inputs, given.jobs, shown, curve_cells(store, names))

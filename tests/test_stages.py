@@ -20,7 +20,7 @@ import offmap.columns
 from offmap import Study, stages
 from offmap.attributes import space_groups
 from offmap.crystals import Crystals
-from offmap.errors import StudyError
+from offmap.errors import StudyError, UnknownNameError
 from offmap.evaluate import cells
 from offmap.inputs import prepare
 from offmap.store import Store
@@ -156,6 +156,18 @@ class Fragile:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         return np.full(len(X), self.mean)
+
+
+def test_some_tasks_first_then_the_rest(study: Study, finished: offmap.Run, tmp_path: Path) -> None:
+    some = offmap.run(study, tmp_path / "study", jobs=2, held_out=["element/F", "crystal_system"])
+    criteria = some.scores.groupby("criterion")["held_out"].agg(set)
+    assert criteria["element"] == {"F"}
+    assert some.scores["mae_ratio"].notna().any()
+    with pytest.raises(UnknownNameError, match="element/F"):
+        stages.train(some.store, held_out=["element/Fe2"])
+    assert len(stages.train(some.store, 2, held_out=["element/O"], models=["lgbm"])) == 1
+    whole = offmap.run(study, tmp_path / "study", jobs=2)
+    pd.testing.assert_frame_equal(_scores(whole), _scores(finished))
 
 
 def test_failed_cells_are_named_and_tried_again(study: Study, tmp_path: Path) -> None:

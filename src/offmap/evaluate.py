@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from offmap.columns import CRITERION, HELD_OUT, N_TRAIN
+from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
 from offmap.engines import Local, Outcome, Shard
 from offmap.engines.dask import Dask
+from offmap.errors import UnknownNameError
 from offmap.inputs import (
     CRYSTALS,
     GIVEN_CRYSTALS,
@@ -53,6 +54,62 @@ def grid(
             kept[CRITERION], kept[HELD_OUT], kept[N_TRAIN], strict=True
         )
     ]
+
+
+def choose(
+    candidates: Sequence[Cell],
+    held_out: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+    hint: str = "",
+) -> list[Cell]:
+    """The cells of some tasks and models, random folds left out.
+
+    Parameters
+    ----------
+    candidates
+        Cells to choose from.
+    held_out
+        Tasks as ``criterion/held_out``, such as ``"element/F"``; a criterion alone means all of its
+        tasks; None means all tasks.
+    models
+        Names of models; None means all.
+    hint
+        What else to tell those who name a task that is not there.
+
+    Raises
+    ------
+    UnknownNameError
+        If a task or model is not among them.
+    """
+    tasks = [cell for cell in candidates if cell.criterion != IN_DISTRIBUTION]
+    trained = {cell.model for cell in tasks}
+    for model in models or ():
+        if model not in trained:
+            raise UnknownNameError("model", model, trained)
+    names = {f"{cell.criterion}/{cell.held_out}" for cell in tasks}
+    known = names | {cell.criterion for cell in tasks}
+    for name in held_out or ():
+        if name not in known:
+            raise UnknownNameError("task", name, names, hint)
+    wanted = known if held_out is None else set(held_out)
+    return [
+        cell
+        for cell in tasks
+        if (models is None or cell.model in models)
+        and wanted & {cell.criterion, f"{cell.criterion}/{cell.held_out}"}
+    ]
+
+
+def with_folds(candidates: Sequence[Cell], chosen: Sequence[Cell]) -> list[Cell]:
+    """Some cells, and the random folds of their models, without which they have no reference."""
+    wanted = set(chosen)
+    series = {(cell.model, cell.representation) for cell in chosen}
+    folds = {
+        cell
+        for cell in candidates
+        if cell.criterion == IN_DISTRIBUTION and (cell.model, cell.representation) in series
+    }
+    return [cell for cell in candidates if cell in wanted | folds]
 
 
 def evaluate(

@@ -18,7 +18,7 @@ from offmap.columns import CHEMICAL_SYSTEM, IN_DISTRIBUTION, MATERIAL_ID
 from offmap.engines import Local, Outcome, Shard, n_cores
 from offmap.engines.dask import Dask
 from offmap.errors import StudyError
-from offmap.evaluate import cells, estimate_seconds, evaluate, grid
+from offmap.evaluate import cells, choose, estimate_seconds, evaluate, grid, with_folds
 from offmap.inputs import Inputs, prepare
 from offmap.memory import say_if_short, to_score
 from offmap.models.base import consumes
@@ -26,7 +26,7 @@ from offmap.opening import held
 from offmap.progress import Reporter, Silent
 from offmap.results import Run
 from offmap.scores import POOLED, score_predictions
-from offmap.store import Store, states
+from offmap.store import Cell, Store, states
 from offmap.study import Study
 
 _VERSIONS_OF = "offmap numpy pandas scikit-learn lightgbm xgboost xgboost-cpu moyopy".split()
@@ -39,6 +39,7 @@ def run(
     reporter: Reporter | None = None,
     engine: Local | Dask | None = None,
     shard: Shard | None = None,
+    held_out: Sequence[str] = (),
 ) -> Run:
     """Run a study from data to report.
 
@@ -57,6 +58,9 @@ def run(
     shard
         Run only this part of the cells, beside other shards, and leave scores and report to a run
         without shard when all are done.
+    held_out
+        Run only these tasks now, such as ``"element/F"`` or ``"crystal_system"``, and the random
+        folds; by default all.
 
     Returns
     -------
@@ -75,7 +79,8 @@ def run(
     with held(store, reporter, shard):
         _create_beside(store, inputs, shard)
         reporter.say(describe(inputs))
-        outcomes = evaluate(store, inputs, jobs, reporter, engine=engine, shard=shard)
+        chosen = _chosen(store, held_out)
+        outcomes = evaluate(store, inputs, jobs, reporter, chosen, engine, shard)
         if not shard and states(store, cells(store))["done"]:
             score(store, reporter)
             report(store, reporter)
@@ -88,13 +93,25 @@ def train(
     reporter: Reporter | None = None,
     engine: Local | Dask | None = None,
     shard: Shard | None = None,
+    held_out: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> list[Outcome]:
-    """Train and predict what is missing in a study folder; see :func:`offmap.evaluate.evaluate`."""
+    """Train and predict what is missing in a study folder; see :func:`offmap.evaluate.evaluate`.
+
+    ``held_out`` and ``models`` restrict it to some tasks, with the random folds, and models.
+    """
     reporter = reporter or Silent()
     with held(store, reporter, shard):
         inputs = prepare(store.study(), jobs, reporter, store=store)
         _create_beside(store, inputs, shard)
-        return evaluate(store, inputs, jobs, reporter, engine=engine, shard=shard)
+        chosen = _chosen(store, held_out, models)
+        return evaluate(store, inputs, jobs, reporter, chosen, engine, shard)
+
+
+def _chosen(store: Store, held_out: Sequence[str], models: Sequence[str] = ()) -> list[Cell]:
+    """The cells of these tasks and models, and their references."""
+    every = cells(store)
+    return with_folds(every, choose(every, held_out or None, models or None))
 
 
 def _create_beside(store: Store, inputs: Inputs, shard: Shard | None) -> None:
@@ -214,17 +231,24 @@ def failures(store: Store) -> pd.DataFrame:
     )
 
 
-def plan(study: Study, out: str | Path | None, jobs: int, reporter: Reporter) -> str:
+def plan(
+    study: Study,
+    out: str | Path | None,
+    jobs: int,
+    reporter: Reporter,
+    held_out: Sequence[str] = (),
+) -> str:
     """What a run would do and about how long it would take; nothing is trained or written."""
     inputs = prepare(study, jobs, reporter)
     folder = Path(out or study.folder)
     store = Store(folder) if Store(folder).has_table("tasks") else None
     kinds = {model: consumes(model) for model in study.models}
     planned = grid(study, kinds, inputs.dataset.name, inputs.target, inputs.tasks())
-    wanted = [cell for cell in planned if store is None or store.state(cell) != "done"]
+    asked = with_folds(planned, choose(planned, held_out or None))
+    wanted = [cell for cell in asked if store is None or store.state(cell) != "done"]
     seconds = estimate_seconds(study, inputs, store, wanted) / min(jobs, n_cores())
     return (
-        f"{describe(inputs)}\n{len(wanted)} of {len(planned)} cells to run,"
+        f"{describe(inputs)}\n{len(wanted)} of {len(asked)} cells to run,"
         f" about {seconds / 60:.1f} minutes with {jobs} jobs"
     )
 

@@ -15,7 +15,7 @@ from offmap.errors import UnknownNameError
 from offmap.inputs import Inputs, prepare, save_arrays
 from offmap.scaling.added import addition
 from offmap.scaling.curves import Sides
-from offmap.scaling.grid import added_cells, chosen_tasks, curve_cells, sizes, time_cells
+from offmap.scaling.grid import added_cells, curve_cells, sizes, time_cells
 from offmap.scaling.job import Scaling, scaling
 from offmap.scaling.verdicts import IN_DOMAIN, INSIDE, OUT_OF_DOMAIN, OUTSIDE
 from offmap.stages import create
@@ -183,4 +183,4 @@ def test_added_materials_are_of_neighbouring_elements(study: tuple[Store, Inputs
 
 def test_an_unknown_task_is_named(study: tuple[Store, Inputs]) -> None:
     with pytest.raises(UnknownNameError, match="element/F"):
-        chosen_tasks(study[0], ["element/Fe2"])
+        curve_cells(study[0], ["element/Fe2"])

@@ -17,7 +17,7 @@ from offmap.bias.case import Case, Settings
 from offmap.bias.descriptors import Descriptors
 from offmap.bias.rescue import Plan
 from offmap.columns import CHEMICAL_SYSTEM, IN_DISTRIBUTION, MATERIAL_ID, Y_PRED
-from offmap.errors import DataError, StudyError, UnknownNameError
+from offmap.errors import DataError, StudyError
 from offmap.evaluate import cells
 from offmap.inputs import Inputs
 from offmap.store import Cell, Store, states
@@ -37,41 +37,6 @@ def finished(store: Store) -> list[Cell]:
     if not [cell for cell in done if cell.criterion != IN_DISTRIBUTION]:
         raise StudyError(f"{store.folder} has no finished task yet: run 'offmap evaluate'")
     return done
-
-
-def choose(
-    done: Sequence[Cell], held_out: Sequence[str] | None = None, models: Sequence[str] | None = None
-) -> list[Cell]:
-    """The finished tasks of these names, random folds left out.
-
-    Parameters
-    ----------
-    held_out
-        Tasks as ``criterion/held_out``, such as ``"element/F"``; a criterion alone means all of its
-        tasks; None means all tasks.
-    models
-        Names of models; None means all.
-
-    Raises
-    ------
-    UnknownNameError
-        If a task or model is not among the finished ones.
-    """
-    tasks = [cell for cell in done if cell.criterion != IN_DISTRIBUTION]
-    for model in models or ():
-        if model not in {cell.model for cell in tasks}:
-            raise UnknownNameError("model", model, {cell.model for cell in tasks})
-    names = {f"{cell.criterion}/{cell.held_out}" for cell in tasks}
-    for name in held_out or ():
-        if name not in names and name not in {cell.criterion for cell in tasks}:
-            raise UnknownNameError("task", name, names, "Only finished tasks can be analysed.")
-    wanted = None if held_out is None else set(held_out)
-    return [
-        cell
-        for cell in tasks
-        if (models is None or cell.model in models)
-        and (wanted is None or wanted & {cell.criterion, f"{cell.criterion}/{cell.held_out}"})
-    ]
 
 
 def as_study_cells(chosen: Sequence[Cell], representation: str) -> list[Cell]:

@@ -19,7 +19,6 @@ from offmap.bias.descriptors import Descriptors, describe, prune
 from offmap.bias.grid import (
     Work,
     as_study_cells,
-    choose,
     digest,
     finished,
     reference_of,
@@ -33,6 +32,7 @@ from offmap.bias.worker import decompose_cell, rescue_cell, start_worker
 from offmap.columns import CHEMICAL_SYSTEM, MATERIAL_ID
 from offmap.engines import Local, Outcome
 from offmap.errors import SettingsError
+from offmap.evaluate import choose
 from offmap.inputs import Inputs
 from offmap.notebook import tables_html
 from offmap.progress import Reporter, Silent
@@ -137,7 +137,7 @@ def bias(
     )
     _ = settings.blocks  # says at once if local_difference cannot be used
     done = finished(store)
-    chosen = choose(done, held_out, models)
+    chosen = choose(done, held_out, models, "Only finished tasks can be analysed.")
     predictions = store.read_predictions(done)
     digests = {cell: digest(store, cell, done) for cell in done}
     tell = partial(verdict, unit=inputs.dataset.unit(inputs.target))

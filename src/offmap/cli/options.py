@@ -38,7 +38,7 @@ ShardOption = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HeldOut = Annotated[
-    str, typer.Option(help="Tasks, such as element/H,element/F; default: every finished one.")
+    str, typer.Option(help="Tasks, such as element/H,element/F; default: all that can be.")
 ]
 
 

@@ -15,6 +15,7 @@ from offmap.cli.options import (
     Engine,
     Exclude,
     Folder,
+    HeldOut,
     Jobs,
     Limit,
     MinSize,
@@ -29,6 +30,7 @@ from offmap.cli.options import (
     make_engine,
     make_shard,
     make_study,
+    names,
     resolved,
 )
 
@@ -53,6 +55,7 @@ def run(
     engine: Engine = "local",
     scheduler: Scheduler = "",
     shard: ShardOption = "",
+    held_out: HeldOut = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
 ) -> None:
     """Run a study from data to report; without arguments, the embedded dataset."""
@@ -77,9 +80,9 @@ def run(
         cleaning=cleaning,
     )
     if dry_run:
-        typer.echo(job.plan(study, out, cores, reporter()))
+        typer.echo(job.plan(study, out, cores, reporter(), names(held_out)))
         return
-    _summarise(job.run(study, out, cores, reporter(), where, part), part)
+    _summarise(job.run(study, out, cores, reporter(), where, part, names(held_out)), part)
 
 
 def evaluate(
@@ -88,6 +91,8 @@ def evaluate(
     engine: Engine = "local",
     scheduler: Scheduler = "",
     shard: ShardOption = "",
+    held_out: HeldOut = "",
+    model: Models = None,
 ) -> None:
     """Train and predict what is missing in a study folder."""
     from offmap.engines import n_cores
@@ -96,7 +101,8 @@ def evaluate(
     from offmap.terminal import reporter
 
     store, cores, part = Store.open(folder), jobs or n_cores(), make_shard(shard)
-    outcomes = train(store, cores, reporter(), make_engine(engine, cores, scheduler), part)
+    where, models = make_engine(engine, cores, scheduler), names(",".join(model or []))
+    outcomes = train(store, cores, reporter(), where, part, names(held_out), models)
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
-from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
-from offmap.errors import UnknownNameError
-from offmap.evaluate import cells
+from offmap.columns import CRITERION, HELD_OUT, N_TRAIN
+from offmap.evaluate import cells, choose
 from offmap.scaling.additions import BASE_SHARE
 from offmap.store import Cell, Store
 from offmap.worker import POOL_SHARE
@@ -49,24 +46,6 @@ def sizes(n_outside: int) -> list[tuple[int, int]]:
 def base_size(n_outside: int) -> int:
     """How many random materials every choice of data begins with."""
     return max(MIN_TRAIN, round(int(n_outside * POOL_SHARE) * BASE_SHARE))
-
-
-def chosen_tasks(store: Store, held_out: Sequence[str]) -> pd.DataFrame:
-    """Kept tasks by name (``element/H``, or ``element`` for all of them); all if none is named.
-
-    Raises
-    ------
-    UnknownNameError
-        If a task is not one of the study's.
-    """
-    tasks = store.read_table("tasks")
-    tasks = tasks[tasks["kept"] & (tasks[CRITERION] != IN_DISTRIBUTION)]
-    names = tasks[CRITERION] + "/" + tasks[HELD_OUT]
-    for name in held_out:
-        if name not in {*names, *tasks[CRITERION]}:
-            raise UnknownNameError("task", name, names)
-    wanted = names.isin(held_out) | tasks[CRITERION].isin(held_out)
-    return tasks[wanted] if held_out else tasks
 
 
 def curve_cells(store: Store, held_out: Sequence[str]) -> list[Cell]:
@@ -106,10 +85,8 @@ def added_cells(store: Store, held_out: Sequence[str]) -> list[Cell]:
 
 def _whole(store: Store, held_out: Sequence[str]) -> Iterator[tuple[Cell, int]]:
     """Cells of the study's grid on some tasks, with the number of materials outside the group."""
-    tasks = chosen_tasks(store, held_out)
+    tasks = store.read_table("tasks")
     names = zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)
     n_outside = dict(zip(names, tasks[N_TRAIN].astype(int), strict=True))
-    for cell in cells(store):
-        n = n_outside.get((cell.criterion, cell.held_out))
-        if n is not None:
-            yield cell, int(n)
+    for cell in choose(cells(store), held_out or None):
+        yield cell, int(n_outside[cell.criterion, cell.held_out])
