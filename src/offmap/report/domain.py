@@ -33,7 +33,7 @@ def trust(tables: Tables) -> Section | None:
             ),
         )
     stable = _stability(tables)
-    html = render("trust.html", rows=rows, slots=slots, stable=stable, faithful=_faithful(tables))
+    html = render("trust.html", rows=rows, slots=slots, stable=stable)
     return Section("trust", "Which detector to trust?", html, slots)
 
 
@@ -58,15 +58,6 @@ def _stability(tables: Tables) -> list[dict[str, Any]]:
         return []
     spread = found.groupby(["task", "method"], sort=False)["coverage"].agg(["min", "max", "count"])
     return [{str(k): v for k, v in row.items()} for row in spread.reset_index().to_dict("records")]
-
-
-def _faithful(tables: Tables) -> dict[str, float]:
-    """What the published procedure says, where it was run as well."""
-    found = tables.get("domain_faithful")
-    if found is None or not len(found):
-        return {}
-    each = found.drop_duplicates([CRITERION, HELD_OUT])
-    return {"n": len(each), "inside": int((each["coverage"] > 2 / 3).sum())}
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from offmap.report import (
     domain,
     extrapolation,
     failures,
+    faithful,
     models,
     scaling,
     sources,
@@ -52,7 +53,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "extrapolation",
         "Extrapolation?",
         "Is that extrapolation?",
-        (extrapolation.section, domain.trust),
+        (extrapolation.section, domain.trust, faithful.section),
     ),
     Chapter(
         "why",
