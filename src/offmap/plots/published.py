@@ -33,7 +33,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 _LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _MOST_TASKS, _MOST_CURVES = 15, 8
 _CUT = 1e-3
-# Densities fall to zero far from everything; they are drawn at this one.
+# Densities fall to zero far from everything: bins below this one are drawn as one point at it.
 _FLOOR = 1e-6
 _MARK = "Uses test rows: scaler and map were fitted on them too."
 
@@ -139,6 +139,7 @@ class DensityCurves(Drawn):
                 linewidth=1.2, label=words,
             )  # fmt: skip
         axes.axvline(_CUT, color=INK, linestyle=":", linewidth=0.8)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylim(bottom=0)
         legend_below(axes)
 
@@ -200,15 +201,19 @@ def density_curves(curves: pd.DataFrame, tasks: pd.DataFrame, unit: str = "", se
     chosen, left_out = _chosen(tasks, _MOST_CURVES)
     keys = [CRITERION, HELD_OUT]
     frame = chosen[[*keys, "task"]].merge(curves.astype(dict.fromkeys(keys, str)), on=keys)
-    frame = frame[[*keys, "task", "density", "mae", "n"]]
     frame["drawn"] = np.maximum(frame["density"], _FLOOR)
+    parts = frame.assign(sum=frame["mae"] * frame["n"]).groupby(
+        [*keys, "task", "drawn"], sort=False
+    )
+    frame = parts.agg(density=("density", "max"), sum=("sum", "sum"), n=("n", "sum")).reset_index()
+    frame["mae"] = frame.pop("sum") / frame["n"]
     ends = [(part["mae"].iat[0], part["mae"].iat[-1]) for _, part in frame.groupby("task")]
     falls = sum(first > last for first, last in ends)
     return DensityCurves(
         name="error-density",
         title="The published procedure: error against density",
         caption="Test materials in bins of equal number, from the emptiest place to the densest;"
-        f" densities below {_FLOOR:g} are drawn there; the dotted line is the cut. {_MARK}"
+        f" those below {_FLOOR:g} are one point; the dotted line is the cut. {_MARK}"
         + _more(left_out) + f" Model {series}.",
         alt="Mean absolute error against the density of training materials, a line per task; the"
         f" emptiest bin has a larger error than the densest in {falls} of {len(ends)} tasks.",
