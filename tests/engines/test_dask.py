@@ -20,6 +20,7 @@ from offmap.engines import CRASHED
 from offmap.errors import OffmapError, SettingsError
 from offmap.evaluate import cells, evaluate
 from offmap.inputs import Inputs, prepare
+from offmap.progress import Silent
 from offmap.stages import create
 from offmap.store import Cell
 
@@ -111,6 +112,53 @@ def test_results_are_those_of_a_local_run_and_a_run_goes_on_elsewhere(
     assert {there.run_facts(c)["threads"] for c in set(grid) - set(begun)} == {2}
     mine, theirs = local.read_predictions(grid), there.read_predictions(grid)
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_adaptive_cluster_begins_with_no_worker_and_ends_with_none(
+    inputs: Inputs, tmp_path: Path, processes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client, LocalCluster
+
+    scatter = Client.scatter
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.4)  # many data: long enough for idle workers to be let go
+        return scatter(*arguments, **options)
+
+    monkeypatch.setattr(Client, "scatter", slowly)
+
+    local, there = create(tmp_path / "local", inputs), create(tmp_path / "there", inputs)
+    chosen = cells(local)[:6]
+    evaluate(local, inputs, chosen=chosen)
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=processes, host="127.0.0.1", protocol="tcp",
+        dashboard_address=None, local_directory=str(tmp_path),
+    ) as adaptive:  # fmt: skip
+        adaptive.adapt(minimum=0, maximum=2, interval="50ms", wait_count=3)
+        assert not adaptive.workers
+        scheduler = Dask(1, adaptive.scheduler_address)
+        outcomes = evaluate(
+            there, inputs, chosen=chosen, engine=scheduler, reporter=(log := Said())
+        )
+        until = time.monotonic() + 60
+        while adaptive.workers and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not adaptive.workers
+    assert "no worker is there yet: waiting for the first one" in log.lines
+    assert not [outcome.error for outcome in outcomes if outcome.error]
+    mine, theirs = local.read_predictions(chosen), there.read_predictions(chosen)
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+class Said(Silent):
+    """A reporter that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def test_a_worker_killed_midway_and_one_that_comes_late_without_data(

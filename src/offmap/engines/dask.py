@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import threading
 import time
 import uuid
 from asyncio import CancelledError as AsyncCancelled
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ _SAME = "offmap numpy scipy pandas scikit-learn lightgbm xgboost xgboost-cpu tor
 _ANSWER = 30.0  # seconds that a scheduler has to answer
 _MOST_LOSSES = 10  # in a row, without a single cell done between
 _MOST_DEATHS = 4  # of workers that ran a cell when the data were lost with them
+_NAP = 0.2  # seconds of a task that does nothing
 _COPIES = 2  # of the data, so that one worker may go at any time
 
 
@@ -217,7 +219,7 @@ class _Grid:
         self._wait_for_a_worker()
 
     def _submit(self, cell: Cell) -> Any:
-        arrays = {name: self._scatter(name) for name in self.needs(cell)}
+        arrays = self._scatter(self.needs(cell))
         key = f"fit-{uuid.uuid4().hex}"
         return self.client.submit(
             run_there,
@@ -231,13 +233,38 @@ class _Grid:
             resources={GPU: 1} if self.on_gpu(cell) else None,
         )
 
-    def _scatter(self, name: str) -> Any:
-        if name not in self.scattered:
-            # A name by chance, not by content: what was lost must not be taken for what is there.
-            self.scattered[name] = self.client.scatter(
-                self.shared[name], hash=False, broadcast=_COPIES
-            )
-        return self.scattered[name]
+    def _scatter(self, names: Sequence[str]) -> dict[str, Any]:
+        """What stands for these arrays; those that are not there yet are sent to the workers."""
+        missing = [name for name in names if name not in self.scattered]
+        with self._kept_awake() if missing else nullcontext():
+            for name in missing:
+                # A name by chance, not by content: what was lost must not be taken for what is
+                # there.
+                self.scattered[name] = self.client.scatter(
+                    self.shared[name], hash=False, broadcast=_COPIES
+                )
+        return {name: self.scattered[name] for name in names}
+
+    @contextmanager
+    def _kept_awake(self) -> Iterator[None]:
+        """Give workers something to do: an adaptive cluster would let them go in the meantime."""
+        over = threading.Event()
+
+        def keep() -> None:
+            nap = None
+            while not over.wait(_NAP / 10) and self.client.status == "running":
+                if nap is None or nap.done():
+                    nap = self.client.submit(
+                        time.sleep, _NAP, key=f"nap-{uuid.uuid4().hex}", pure=False
+                    )
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _wait_for_a_worker(self) -> None:
         """Wait as long as it takes; a task that waits makes an adaptive cluster start one."""
