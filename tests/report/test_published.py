@@ -54,6 +54,13 @@ def test_a_study_without_symmetry_tasks_says_not_yet(tmp_path: Path) -> None:
     assert rows.loc["triclinic is the hardest crystal system", "holds"] is None
 
 
+def test_some_tasks_of_a_criterion_say_nothing_of_most_of_them(tmp_path: Path) -> None:
+    store = plant(tmp_path / "s", 300, ("lgbm",), ("element",), min_size=30, finished=0.6)
+    _, findings = published([store])
+    rows = findings.set_index("finding")
+    assert rows.loc["most leave-one-element-out tasks go well", "measured"] == "not yet"
+
+
 def test_the_command_prints_both_tables(planted: Store) -> None:
     done = offmap("compare", planted.folder, "--published", "--json")
     found = json.loads(done.stdout)

@@ -85,12 +85,24 @@ def _findings(studies: Sequence[tuple[str, Tables]]) -> pd.DataFrame:
     for name, tables in studies:
         for series in tables.series:
             tasks = tables.tasks_of(series)
+            whole = tasks[~tasks[CRITERION].isin(_begun(tables, tasks))]
             for finding, said, look in FINDINGS:
-                measured, holds = look(tasks)
+                measured, holds = look(tasks if look in _OF_SOME_TASKS else whole)
                 rows.append((finding, said, name, series, measured, holds))
     columns = ["finding", "published", "study", MODEL, "measured", "holds"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(source=_LI)
+
+
+def _begun(tables: Tables, scored: pd.DataFrame) -> set[str]:
+    """Criteria of which only some tasks are scored: nothing can be said of most of their tasks."""
+    if tables.tasks is None:
+        return set()
+    kept = tables.tasks[tables.tasks["kept"]][[CRITERION, HELD_OUT]]
+    done = set(zip(scored[CRITERION], scored[HELD_OUT], strict=True))
+    return {
+        str(c) for c, h in zip(kept[CRITERION], kept[HELD_OUT], strict=True) if (c, h) not in done
+    }
 
 
 Look = Callable[[pd.DataFrame], tuple[str, bool | None]]
@@ -145,6 +157,8 @@ def _triclinic_is_hardest(tasks: pd.DataFrame) -> tuple[str, bool | None]:
 def _held_out(tasks: pd.DataFrame, criterion: str, names: Sequence[str]) -> pd.DataFrame:
     return tasks[(tasks[CRITERION] == criterion) & tasks[HELD_OUT].isin(names)]
 
+
+_OF_SOME_TASKS = (_hard_elements_fail, _hard_elements_are_shifted)
 
 FINDINGS: tuple[tuple[str, str, Look], ...] = (
     (
