@@ -21,6 +21,7 @@ from offmap.elements import NUMBERS, SYMBOLS  # noqa: E402
 from offmap.engines import Shard  # noqa: E402
 from offmap.errors import DataError, OffmapError, SettingsError  # noqa: E402
 from offmap.evaluate import cells  # noqa: E402
+from offmap.models.alignn import compiled, eager  # noqa: E402
 from offmap.models.alignn import network as networks  # noqa: E402
 from offmap.models.alignn.batch import Blocks, GraphData  # noqa: E402
 from offmap.models.alignn.features import atom_features  # noqa: E402
@@ -119,19 +120,52 @@ def test_values_and_gradients_are_those_of_the_plain_formulas(
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=10 * tolerance * largest)
 
 
+@pytest.mark.parametrize("how", [compiled, eager])
 def test_parts_of_a_batch_do_not_change_a_step(
-    mixed: Crystals, monkeypatch: pytest.MonkeyPatch
+    mixed: Crystals, how: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(compiled, "able", lambda terms: how is compiled)
     graphs = build_graphs(mixed)
     batch = GraphData(graphs).batch(np.arange(len(graphs)))
     net = network()
     found = []
     for at_once in (1, 10**9):
-        monkeypatch.setattr("offmap.models.alignn.pairs._AT_ONCE", at_once)
+        monkeypatch.setattr(how, "_AT_ONCE", at_once)
         net.zero_grad()
         net(batch).sum().backward()
         found.append(net.alignn_layers[0].edge_update.src_gate.weight.grad.clone())
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("table", [False, True])
+def test_compiled_passes_are_those_of_torch_in_double_precision(
+    mixed: Crystals, table: bool, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gates half open, and with gates that are shut or open to the last bit."""
+    monkeypatch.setattr(networks, "_WORTH_A_TABLE", 0 if table else 1 << 40)
+    graphs = build_graphs(mixed, GraphRule(own_images=2))
+    batch = GraphData(graphs).batch(np.arange(len(graphs)))
+    single, double = network(hidden=70), network(torch.float64, hidden=70)
+    found = []
+    for net, given in ((single, batch), (double, wide(batch))):
+        for name, p in net.named_parameters():
+            if name.endswith("gate.weight"):
+                p.data *= scale
+        net(given).square().mean().backward()
+        found.append({k: p.grad.double() for k, p in net.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    largest = max(float(g.abs().max()) for g in found[1].values())
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=3e-5 * largest)
+
+
+def test_what_is_no_number_stays_none(mixed: Crystals) -> None:
+    graphs = build_graphs(mixed)
+    batch = GraphData(graphs).batch(np.arange(len(graphs)))
+    net = network()
+    net.alignn_layers[1].edge_update.edge_gate.weight.data[0, 0] = float("nan")
+    assert not torch.isfinite(net(batch)).any()
 
 
 def test_the_pair_update_agrees_with_finite_differences() -> None:

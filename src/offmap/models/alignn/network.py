@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from offmap.models.alignn.batch import Blocks
 from offmap.models.alignn.features import atom_features
-from offmap.models.alignn.pairs import EPS, PairUpdate
+from offmap.models.alignn.pairs import PairUpdate
+from offmap.models.alignn.terms import EPS
 
 # Cosines between which the features of angles are interpolated; and how many pairs there must be
 # for that to be less work than to compute them.
