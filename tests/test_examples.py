@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,11 @@ import pytest
 from offmap.columns import STUDY_CRITERIA
 from offmap.datasets.cards import snapshots
 from offmap.study import Study
+from tests.report.planted import plant
 
-FILES = sorted((Path(__file__).parents[1] / "examples" / "reproduce").glob("*.toml"))
+REPRODUCE = Path(__file__).parents[1] / "examples" / "reproduce"
+FILES = sorted(REPRODUCE.glob("*.toml"))
+WRITER = REPRODUCE / "write_results.py"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -26,3 +31,21 @@ def test_study_files_are_valid(path: Path) -> None:
 
 def test_the_three_databases_of_the_study_are_there() -> None:
     assert {"jarvis22", "mp21", "oqmd21"} <= {path.stem for path in FILES}
+
+
+def test_the_results_page_is_written_from_tables(tmp_path: Path) -> None:
+    criteria = ("element", "crystal_system")
+    study = plant(tmp_path / "study", 300, ("lgbm",), criteria, min_size=30)
+    other = plant(tmp_path / "other", 300, ("rf",), criteria, min_size=30, finished=0.7)
+    page = tmp_path / "results.md"
+    command = [sys.executable, WRITER, study.folder, "--beside", other.folder, "--out", page]
+    subprocess.run(command, check=True)
+    text = page.read_text(encoding="utf-8")
+    scores = study.read_table("scores")
+    worst = scores.query("criterion == 'element'").nlargest(1, "mae_ratio").iloc[0]
+    assert f"element {worst['held_out']} | {worst['n_test']} | {worst['mae']:.3f}" in text
+    both = text.split("## Other models")[1].split("## ")[0]
+    assert both.count("\n| element ") == len(
+        other.read_table("scores").query("criterion == 'element'")
+    )
+    assert "the study has no `bias`" in text

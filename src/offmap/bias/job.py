@@ -26,7 +26,7 @@ from offmap.bias.grid import (
 )
 from offmap.bias.rescue import Plan
 from offmap.bias.signed import signed_errors
-from offmap.bias.tables import Tables, as_text
+from offmap.bias.tables import BiasTables, as_text
 from offmap.bias.words import verdict
 from offmap.bias.worker import decompose_cell, rescue_cell, start_worker
 from offmap.columns import CHEMICAL_SYSTEM, MATERIAL_ID
@@ -141,7 +141,7 @@ def bias(
     predictions = store.read_predictions(done)
     digests = {cell: digest(store, cell, done) for cell in done}
     tell = partial(verdict, unit=inputs.dataset.unit(inputs.target))
-    tables = Tables(store, _signed(inputs, predictions, reporter), digests, tell)
+    tables = BiasTables(store, _signed(inputs, predictions, reporter), digests, tell)
     described = describe(inputs, jobs, reporter)
     rests_on = {} if faithful else digests
     if faithful:
@@ -227,7 +227,7 @@ def _each(
     work: Work,
     jobs: int,
     reporter: Reporter,
-    tables: Tables,
+    tables: BiasTables,
     failed: list[Outcome],
 ) -> Iterator[Cell]:
     """Analyse cells in parallel; give each that went well, and keep the tables written."""

@@ -18,7 +18,7 @@ _MADE_WITH = ["settings", "digest"]
 Key = tuple[Any, ...]
 
 
-class Tables:
+class BiasTables:
     """``bias``, ``bias_materials`` and ``rescue`` of one study.
 
     Parameters

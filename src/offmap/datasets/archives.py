@@ -57,7 +57,7 @@ def _hidden(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenFile:
     """A file being read: its decompressed bytes, and how far that is through what lies on disk."""
 
     file: IO[bytes]
@@ -66,7 +66,7 @@ class Opened:
 
 
 @contextmanager
-def open_bytes(path: Path, member: str = "", limit: int = MAX_BYTES) -> Iterator[Opened]:
+def open_bytes(path: Path, member: str = "", limit: int = MAX_BYTES) -> Iterator[OpenFile]:
     """Open a file for reading, decompressed as it is read.
 
     Parameters
@@ -92,12 +92,12 @@ def open_bytes(path: Path, member: str = "", limit: int = MAX_BYTES) -> Iterator
                     zipfile.ZipFile(raw) as archive,
                     archive.open(_member(archive, member)) as file,
                 ):
-                    yield Opened(_bounded(file, limit, size, path), raw.tell, size)
+                    yield OpenFile(_bounded(file, limit, size, path), raw.tell, size)
             elif kind:
                 with _OPENERS[kind](raw) as file:
-                    yield Opened(_bounded(file, limit, size, path), raw.tell, size)
+                    yield OpenFile(_bounded(file, limit, size, path), raw.tell, size)
             else:
-                yield Opened(raw, raw.tell, size)
+                yield OpenFile(raw, raw.tell, size)
     except DAMAGED as error:
         what = f"{path} ({member})" if member else str(path)
         raise DataError(f"{what} is damaged or cut short: {error}") from error

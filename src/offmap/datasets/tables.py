@@ -158,7 +158,7 @@ def _csv_items(lines: Iterable[str], delimiter: str, where: str) -> Iterator[Ite
         row += 1
 
 
-def _chunks(items: Iterator[Item], size: int, opened: archives.Opened) -> Iterator[Chunk]:
+def _chunks(items: Iterator[Item], size: int, opened: archives.OpenFile) -> Iterator[Chunk]:
     """Gather items into chunks; the first one comes even if it is empty."""
     first = True
     while True:
