@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offmap.columns import FORMULA, MATERIAL_ID, Y_PRED, Y_TRUE
 from offmap.domain import explain, predicted, sides
+from offmap.domain.anchor import anchor_of
 from offmap.domain.audit_place import Place, Told, place, told
 from offmap.domain.audit_result import Audit
 from offmap.domain.audit_split import Opened, Split, make_split, open_study
@@ -106,7 +107,9 @@ def audit(
     )  # fmt: skip
     seed = opened.inputs.study.seed if opened else 0
     with reporter.step("Score with every detector") as progress:
-        where = place(split, seed, progress)
+        # The same terms as those in which the study's own tasks were measured.
+        anchor = anchor_of(opened.inputs, split.representation) if opened else None
+        where = place(split, seed, progress, anchor)
     said = told(split, opened, table, jobs, reporter)
     learned = _learned(split, opened, jobs, reporter)
     found = _judged(split, where, said, learned, seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.domain.anchor import Anchor
 from offmap.domain.audit_split import Opened, Split
 from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.learned import opinions
@@ -63,11 +64,13 @@ class Told:
     notes: tuple[str, ...] = ()
 
 
-def place(split: Split, seed: int, progress: Progress) -> Place:
+def place(split: Split, seed: int, progress: Progress, anchor: Anchor | None = None) -> Place:
     """Score the test and calibration materials with every detector; fitted on training alone."""
     learn = ~split.calibration
     y = split.train.y
-    train = Reference(split.train.X[learn], None if y is None else y[learn], seed=seed)
+    train = Reference(
+        split.train.X[learn], None if y is None else y[learn], None, None, seed, anchor
+    )
     queries = np.concatenate([split.test.X, split.train.X[split.calibration]])
     n = len(split.test)
     names = DETECTORS if y is None else (*DETECTORS, *SIGNALS)

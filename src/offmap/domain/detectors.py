@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap import registry
+from offmap.domain.isolation import Forest
 from offmap.domain.neighbours import neighbours
 from offmap.domain.reference import Reference
 
@@ -133,9 +134,7 @@ class LocalDensityRatio(_Fitted):
         k = min(self.k, found.distance.shape[1])
         nearest = found.index[:, : self.peers]
         rows, which = np.unique(nearest, return_inverse=True)
-        points = self.train.coordinates("whitened")
-        # A training row is its own nearest neighbour, hence the k + 1st.
-        own = neighbours(points[rows], points, k + 1).distance[:, -1]
+        own = self.train.spacing("whitened", rows, k)
         usual = own[which.reshape(nearest.shape)].mean(axis=1)
         floor = max(float(np.median(own)) * 1e-3, np.finfo(float).tiny)
         ratio: Array = (found.distance[:, k - 1] + floor) / (usual + floor)
@@ -156,19 +155,13 @@ class IsolationForest(_Fitted):
 
     def fit(self, train: Reference) -> Self:
         """Grow the trees."""
-        from sklearn.ensemble import IsolationForest as Forest
-
-        self.forest: Any = Forest(n_estimators=self.n_estimators, random_state=train.seed)
-        # Sorted rows are drawn first: the forest itself would check and copy the whole table.
         rng = np.random.default_rng(train.seed)
-        rows = rng.choice(len(train), min(len(train), 8192), replace=False)
-        self.forest.fit(train.X[np.sort(rows)])
+        self.forest = Forest.grow(train.X, self.n_estimators, rng)
         return super().fit(train)
 
     def score(self, X: Features) -> Array:
-        """Minus the forest's score, shape (n,)."""
-        score: Array = -self.forest.score_samples(X.astype(np.float32, copy=False))
-        return score
+        """The forest's score, shape (n,)."""
+        return self.forest.score(X.astype(np.float32, copy=False))
 
 
 class FeatureRange(_Fitted):

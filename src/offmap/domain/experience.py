@@ -24,8 +24,7 @@ from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
 from offmap.domain.from_study import materials_of, predictions
 from offmap.domain.head_to_head import rank_correlation
 from offmap.domain.judge import Judged, Predictions, judge
-from offmap.domain.moments import Moments
-from offmap.domain.scoring import Materials, score_task
+from offmap.domain.scoring import Common, Materials, TaskScores, score_task
 from offmap.errors import DataError, UnknownNameError
 from offmap.inputs import Inputs
 from offmap.progress import Reporter, Silent
@@ -204,17 +203,9 @@ def _computed(
         part.insert(0, CRITERION, str(tasks[CRITERION].iat[one.scores.task]))
         part.insert(1, HELD_OUT, str(tasks[HELD_OUT].iat[one.scores.task]))
         part.insert(2, MATERIAL_ID, inputs.material_id[one.scores.test])
-        part["error"] = (
-            model.y_pred[one.scores.task][_where(materials, one)] - materials.y[one.scores.test]
-        )
+        part["error"] = _among(materials, model, one.scores) - materials.y[one.scores.test]
         parts.append(part.assign(expected_error=mine, combined=placed))
     return pd.concat(parts, ignore_index=True)
-
-
-def _where(materials: Materials, one: Judged) -> NDArray[np.intp]:
-    """Places of the sampled test rows among all test rows of the task."""
-    rows = materials.rows(one.scores.task)[2]
-    return np.searchsorted(rows, one.scores.test)
 
 
 def _judged(
@@ -223,38 +214,32 @@ def _judged(
     """Score a sample of the test and calibration rows of each task, numbered as in the study."""
     from threadpoolctl import threadpool_limits
 
-    everything = Moments.of(materials.X[~materials.calibration])
+    common = Common.of(materials, jobs)
 
     def work(task: int) -> Judged:
-        return _judge_sample(materials, model, task, everything)
+        return _judge_sample(materials, model, task, common)
 
     with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(work, tasks)
 
 
-def _judge_sample(
-    materials: Materials, model: Predictions, task: int, everything: Moments
-) -> Judged:
-    learn, calibration, test = materials.rows(task)
+def _judge_sample(materials: Materials, model: Predictions, task: int, common: Common) -> Judged:
+    _, calibration, test = materials.rows(task)
     rng = np.random.default_rng((materials.seed, task))
     usable = np.flatnonzero(np.isfinite(model.y_pred[task]))
-    some = np.sort(rng.permutation(usable)[:_ROWS])
+    some = test[rng.permutation(usable)[:_ROWS]]
     known = calibration[np.isfinite(model.in_distribution[calibration])]
-    held_out = np.sort(rng.permutation(known if len(known) >= _ROWS else calibration)[:_ROWS])
-    rows = np.sort(np.concatenate([learn, held_out, test[some]]))
-    part = Materials(
-        materials.X[rows], materials.y[rows], materials.test[rows][:, [task]],
-        materials.calibration[rows], materials.seed,
-    )  # fmt: skip
-    aside = np.setdiff1d(np.flatnonzero(materials.test[:, task] & ~materials.calibration), rows)
-    moments = everything - Moments.of(materials.X[aside], everything.origin)
-    scores = score_task(part, 0, (*DETECTORS, *SIGNALS), moments)
-    mine = Predictions(model.model, {0: model.y_pred[task][some]}, model.in_distribution[rows])
-    one = judge(scores, part.y, mine)
-    numbered = replace(
-        scores, task=task, test=rows[scores.test], calibration=rows[scores.calibration]
-    )
-    return replace(one, scores=numbered)
+    held_out = rng.permutation(known if len(known) >= _ROWS else calibration)[:_ROWS]
+    asked = np.sort(np.concatenate([some, held_out]))
+    scores = score_task(materials, task, (*DETECTORS, *SIGNALS), common, asked)
+    mine = replace(model, y_pred={task: _among(materials, model, scores)})
+    return judge(scores, materials.y, mine)
+
+
+def _among(materials: Materials, model: Predictions, scores: TaskScores) -> Array:
+    """The model's predictions of the scored test rows, of all test rows of the task."""
+    rows = materials.rows(scores.task)[2]
+    return model.y_pred[scores.task][np.searchsorted(rows, scores.test)]
 
 
 def _forecasts(

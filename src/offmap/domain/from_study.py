@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, MATERIAL_ID, Y_PRED
+from offmap.domain.anchor import anchor_of
 from offmap.domain.calibration import calibration_rows
 from offmap.domain.judge import Predictions
 from offmap.domain.scoring import Materials
@@ -31,6 +32,7 @@ def materials_of(inputs: Inputs, representation: str) -> tuple[Materials, pd.Dat
         inputs.membership.matrix[:, kept],
         calibration_rows(material_id, inputs.study.seed),
         inputs.study.seed,
+        anchor_of(inputs, representation),
     )
     return materials, tasks[kept].reset_index(drop=True)
 

@@ -100,12 +100,12 @@ class Difficulty(_Fitted):
 
     def fit(self, train: Reference) -> Self:
         """Fit the trees on the logarithm of the errors."""
-        self.booster = train.scouts.difficulty
+        self.trees = train.scouts.difficulty
         return super().fit(train)
 
     def score(self, X: Features) -> Array:
         """Expected logarithm of the error, shape (n,)."""
-        return np.asarray(self.booster.predict(X, num_threads=1))
+        return self.trees.look(X)[0]
 
 
 def opinions(train: Reference, X: Features) -> dict[str, Array]:

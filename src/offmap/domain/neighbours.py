@@ -95,6 +95,46 @@ def neighbours(
     return Neighbours(distance, index, density)
 
 
+def beyond(queries: Points, references: Points, edge: Array, bandwidth: float) -> Array:
+    """Logarithm of the kernel sum over references that lie further away than some distance.
+
+    Parameters
+    ----------
+    queries, references
+        Points, shapes (n_queries, d) and (n_references, d).
+    edge
+        Squared distance of each query from which references count, shape (n_queries,).
+    bandwidth
+        Width of the Gaussian kernel.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_queries,); an upper bound, for those at the edge count.
+    """
+    q: Points = np.ascontiguousarray(queries, dtype=np.float32)
+    r: Points = np.ascontiguousarray(references, dtype=np.float32)
+    left, right = _factors(q, r)
+    rate, sums = 0.5 / bandwidth**2, np.zeros(len(q))
+    for i in range(0, len(q), _QUERIES):
+        rows = slice(i, i + _QUERIES)
+        for j in range(0, len(r), _REFERENCES):
+            _add_beyond(left[rows] @ right[:, j : j + _REFERENCES], edge[rows], rate, sums[rows])
+    with np.errstate(divide="ignore"):
+        outside: Array = np.log(sums) - edge * rate
+    return outside
+
+
+@njit(cache=True, nogil=True)
+def _add_beyond(block, edge, rate, sums):  # type: ignore[no-untyped-def]
+    for i in range(block.shape[0]):
+        low = block.dtype.type(edge[i] * (1 - 1e-5))
+        high = block.dtype.type(edge[i] + _REACH / rate)
+        for j in range(block.shape[1]):
+            if low <= block[i, j] < high:
+                sums[i] += np.exp((edge[i] - block[i, j]) * rate)
+
+
 def _factors(q: Points, r: Points) -> tuple[Points, Points]:
     """Two matrices whose product is the squared distances: |q|^2 - 2 q.r + |r|^2."""
     q_norm, r_norm = (q * q).sum(axis=1), (r * r).sum(axis=1)

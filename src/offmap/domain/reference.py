@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.domain import spaces
+from offmap.domain.anchor import N_COMPONENTS, N_FEATURES, Anchor
 from offmap.domain.moments import Moments
 from offmap.domain.neighbours import Neighbours, neighbours
 from offmap.domain.scouts import Scouts, normalised
@@ -15,10 +16,6 @@ from offmap.errors import DataError
 
 Array = NDArray[np.float64]
 
-N_COMPONENTS = 24
-"""Dimensions of the whitened space: enough for 80-90 % of the variance of the 273 descriptors."""
-N_FEATURES = 32
-"""Features in the weighted space."""
 K = 20
 """Neighbours kept per material and space."""
 RIDGE = 1e-2
@@ -41,6 +38,8 @@ class Reference:
         Moments of ``X`` where they are known already (by subtraction, say).
     seed
         Seed of everything random.
+    anchor
+        Materials on which spaces are fitted, instead of the training rows.
 
     Raises
     ------
@@ -55,13 +54,14 @@ class Reference:
         weights: Array | None = None,
         moments: Moments | None = None,
         seed: int = 0,
+        anchor: Anchor | None = None,
     ) -> None:
         self.X = np.ascontiguousarray(X, dtype=np.float32)
         if self.X.ndim != 2 or len(self.X) < 2:
             raise DataError(f"a domain needs at least 2 training materials, not {len(self.X)}")
         if moments is None:
             check_finite(self.X, "training")
-        self.y, self.seed = y, seed
+        self.y, self.seed, self.anchor = y, seed, anchor
         self._weights = weights
         self._moments = moments
         self._spaces: dict[str, spaces.Space] = {}
@@ -87,7 +87,7 @@ class Reference:
         """
         if self.y is None:
             raise DataError("this detector learns from labels, and the training set has none")
-        return Scouts(self.X, self.y, self.seed)
+        return Scouts(self.X, self.y, self.seed, anchor=self.anchor)
 
     @cached_property
     def weights(self) -> Array:
@@ -103,6 +103,8 @@ class Reference:
 
     def space(self, name: str) -> spaces.Space:
         """The space ``whitened``, ``mahalanobis`` or ``weighted``."""
+        if self.anchor is not None and name in self.anchor.spaces:
+            return self.anchor.spaces[name]
         if name not in self._spaces:
             self._spaces[name] = {
                 "whitened": lambda: spaces.whitened(self.moments, N_COMPONENTS),
@@ -119,6 +121,8 @@ class Reference:
 
     def bandwidth(self, name: str) -> float:
         """Half of Scott's rule: n ** (-1 / (d + 4)) standard deviations (Scott, 1992)."""
+        if self.anchor is not None and name in self.anchor.spaces:
+            return self.anchor.bandwidth(name)
         d = self.coordinates(name).shape[1]
         scale = float(np.sqrt(self.coordinates(name).var(axis=0).mean()))
         return 0.5 * scale * float(len(self) ** (-1 / (d + 4)))
@@ -134,6 +138,12 @@ class Reference:
             found = neighbours(self.space(name)(X), self.coordinates(name), K, widths)
             self._around[name] = (X, found)
         return self._around[name][1]
+
+    def spacing(self, name: str, rows: NDArray[np.int64], k: int) -> Array:
+        """Distance from training rows to their k-th nearest other one, shape (n_rows,)."""
+        points = self.coordinates(name)
+        # A training row is its own nearest neighbour, hence the k + 1st.
+        return neighbours(points[rows], points, k + 1).distance[:, -1]
 
 
 def check_finite(X: NDArray[np.floating], what: str) -> None:

@@ -1,9 +1,9 @@
 """Every detector on every task: what tasks share is computed once, the rest follows by subtraction.
 
-Means and covariances are sums over materials, so the spaces of each training set come from those of
-all materials minus the test rows; distances and kernel sums of the test and the calibration rows
-are one blocked pass per task. The numbers equal those of a computation that only ever saw the
-training rows of the task.
+With an anchor, neighbours are listed once and each task passes over its test set. Without one,
+spaces are those of each training set: means and covariances are sums over materials, and follow
+from those of all materials minus the test rows. The numbers equal those of a computation that only
+ever saw the training rows of the task (and the anchor).
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap import registry
+from offmap.domain.anchor import Anchor
 from offmap.domain.calibration import p_values
-from offmap.domain.detectors import make_detector
 from offmap.domain.learned import opinions
 from offmap.domain.moments import Moments
 from offmap.domain.reference import Reference, check_finite
+from offmap.domain.task_reference import Shared, TaskReference
 from offmap.domain.two_sample import two_sample_auc
 from offmap.errors import DataError
 
@@ -41,6 +44,9 @@ class Materials:
         Materials that are in no training set and serve to calibrate, shape (n,), bool.
     seed
         Seed of everything random.
+    anchor
+        Materials outside the study in whose terms tasks are measured; by default each training set
+        has terms of its own.
     """
 
     X: NDArray[np.float32]
@@ -48,6 +54,7 @@ class Materials:
     test: NDArray[np.bool_]
     calibration: NDArray[np.bool_]
     seed: int = 0
+    anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
         check_finite(self.X, "given")
@@ -115,11 +122,11 @@ def score_tasks(
     jobs
         Tasks at once, as threads: the work is in compiled code that lets go of the interpreter.
     """
-    everything = Moments.of(materials.X[~materials.calibration])
+    common = Common.of(materials, jobs)
     chosen = range(materials.test.shape[1]) if tasks is None else tasks
 
     def work(task: int) -> TaskScores:
-        return score_task(materials, task, detectors, everything)
+        return score_task(materials, task, detectors, common)
 
     if jobs == 1:
         yield from map(work, chosen)
@@ -134,22 +141,36 @@ def score_task(
     materials: Materials,
     task: int,
     detectors: Sequence[str],
-    everything: Moments | None = None,
+    common: Common | None = None,
+    asked: Rows | None = None,
 ) -> TaskScores:
-    """Score one task. ``everything`` is the moments of all rows that are not for calibration."""
+    """Score one task.
+
+    Parameters
+    ----------
+    materials, task, detectors
+        As in :func:`score_tasks`.
+    common
+        What is computed once for all tasks, if there are many.
+    asked
+        Test and calibration rows to score, ascending; by default all.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to learn from or to score.
+    """
     learn, calibration, test = materials.rows(task)
+    if asked is not None:
+        calibration, test = np.intersect1d(calibration, asked), np.intersect1d(test, asked)
     if len(learn) < 2 or not len(test):
         raise DataError(f"task {task} has {len(learn)} training and {len(test)} test materials")
-    y = materials.y[learn]
-    X = materials.X[learn]
-    moments = None
-    if everything is not None:
-        left_out = np.flatnonzero(materials.test[:, task] & ~materials.calibration)
-        moments = everything - Moments.of(materials.X[left_out], everything.origin)
-    train = Reference(X, y, None, moments, materials.seed)
-    queries = materials.X[np.concatenate([test, calibration])]
+    rows = np.concatenate([test, calibration])
+    queries = materials.X[rows]
+    train = _reference(materials, task, learn, common, rows, queries)
     n = len(test)
-    found = {name: make_detector(name).fit(train).score(queries) for name in detectors}
+    make = common.make if common else lambda name: registry.load("detector", name)
+    found = {name: make(name)().fit(train).score(queries) for name in detectors}
     said = opinions(train, queries)
     return TaskScores(
         task,
@@ -159,5 +180,56 @@ def score_task(
         {name: score[n:] for name, score in found.items()},
         {name: value[:n] for name, value in said.items()},
         {name: value[n:] for name, value in said.items()},
-        two_sample_auc(X, queries[:n], materials.seed),
+        two_sample_auc(train.X, materials.X[materials.rows(task)[2]], materials.seed),
     )
+
+
+def _reference(
+    materials: Materials,
+    task: int,
+    learn: Rows,
+    common: Common | None,
+    rows: Rows,
+    queries: NDArray[np.float32],
+) -> Reference:
+    X, y, seed = materials.X[learn], materials.y[learn], materials.seed
+    if common is None:
+        return Reference(X, y, None, None, seed, materials.anchor)
+    held_out = np.ascontiguousarray(materials.test[:, task])
+    left_out = np.flatnonzero(held_out & ~materials.calibration)
+    moments = common.moments - Moments.of(materials.X[left_out], common.moments.origin)
+    if common.shared is None:
+        return Reference(X, y, None, moments, seed)
+    return TaskReference(X, y, moments, seed, common.shared, learn, held_out, rows, queries)
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What is computed once for all tasks.
+
+    Parameters
+    ----------
+    moments
+        Of all rows that are not for calibration.
+    shared
+        Neighbours and bins in terms of the anchor, if there is one.
+    """
+
+    moments: Moments
+    shared: Shared | None = None
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, materials: Materials, jobs: int = 1) -> Common:
+        """Compute it."""
+        usable = ~materials.calibration
+        shared = None
+        if materials.anchor is not None:
+            shared = Shared(materials.X, usable, materials.anchor, jobs)
+        return cls(Moments.of(materials.X[usable]), shared)
+
+    def make(self, name: str) -> Any:
+        """The detector of this name, looked up once."""
+        if name not in self._made:
+            self._made[name] = registry.load("detector", name)
+        return self._made[name]

@@ -7,23 +7,64 @@ scouts share one sample, whose features are put into bins once; each learns from
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.domain.anchor import BINNING, Anchor
+
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Features = NDArray[np.floating]
 
-N_SCOUTS, _ROWS, _TREES, _LEAVES, _BINS = 3, 6000, 40, 31, 31
+N_SCOUTS, _ROWS, _TREES, _LEAVES = 3, 6000, 40, 31
 _SHARE = 2 / 3
-_SETTINGS = {
-    "objective": "regression", "num_leaves": _LEAVES, "learning_rate": 0.15, "max_bin": _BINS,
-    "feature_fraction": 0.2, "min_data_in_leaf": 3, "num_threads": 1,
-    "deterministic": True, "force_row_wise": True, "verbosity": -1,
+_SETTINGS = BINNING | {
+    "objective": "regression", "num_leaves": _LEAVES, "learning_rate": 0.15,
+    "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
+# Share of the features that each tree may look at: of all, or of those that an anchor chose.
+_TRIED, _TRIED_CHOSEN = 0.2, 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """Training rows whose features LightGBM has put into bins.
+
+    Parameters
+    ----------
+    data
+        The LightGBM data set; its labels are no labels.
+    columns
+        The features in it, shape (n_columns,).
+    places
+        Row of ``data`` for each training row, -1 where there is none, shape (n,).
+    """
+
+    data: Any
+    columns: Rows
+    places: Rows
+
+    @classmethod
+    def of(cls, X: Features, rows: Rows, anchor: Anchor | None = None) -> Binned:
+        """Put some training rows into bins of their own, or into those of an anchor."""
+        import lightgbm
+
+        columns = np.arange(X.shape[1]) if anchor is None else anchor.top
+        reference = None if anchor is None else anchor.binned
+        data = lightgbm.Dataset(
+            X[np.ix_(rows, columns)], np.zeros(len(rows)), reference=reference, params=dict(BINNING)
+        ).construct()
+        places = np.full(len(X), -1)
+        places[rows] = np.arange(len(rows))
+        return cls(data, columns, places)
+
+    def subset(self, rows: Rows, label: Array) -> Any:
+        """A LightGBM data set of some training rows, ascending, with these labels."""
+        return self.data.subset(self.places[rows].tolist()).construct().set_label(label)
 
 
 class Scouts:
@@ -37,50 +78,80 @@ class Scouts:
         Seed of the sample and of its parts.
     n_scouts
         How many; each sees two thirds of a sample of at most 6,000 rows.
+    anchor
+        Says which features to look at, and in which bins.
+    binned
+        The training rows in those bins, where they are known.
     """
 
-    def __init__(self, X: Features, y: Array, seed: int = 0, n_scouts: int = N_SCOUTS) -> None:
-        import lightgbm
-
-        self.X, self.y, self.seed = X, y, seed
+    def __init__(
+        self,
+        X: Features,
+        y: Array,
+        seed: int = 0,
+        n_scouts: int = N_SCOUTS,
+        anchor: Anchor | None = None,
+        binned: Binned | None = None,
+    ) -> None:
+        self.X, self.y, self.seed = X, np.asarray(y, dtype=np.float64), seed
         rng = np.random.default_rng(seed)
         self.sample: Rows = np.sort(rng.choice(len(X), min(_ROWS, len(X)), replace=False))
-        settings = _SETTINGS | {"seed": seed}
-        self._binned: Any = lightgbm.Dataset(
-            X[self.sample], np.asarray(y)[self.sample], params=settings, free_raw_data=False
-        ).construct()
+        self.binned = binned or Binned.of(X, self.sample, anchor)
         size = max(round(_SHARE * len(self.sample)), 2)
-        self.parts = [
+        parts = [
             np.sort(rng.choice(len(self.sample), size, replace=False)) for _ in range(n_scouts)
         ]
-        self.boosters = [self._fit(part) for part in self.parts]
+        self.parts = [self.sample[part] for part in parts]
+        self.trees = [self._fit(part, self.y[part]) for part in self.parts]
+        self._known: tuple[Features, tuple[Array, Array]] | None = None
 
-    def _fit(self, part: Rows, label: Array | None = None) -> Any:
-        """Trees on some rows of the sample, for ``y`` or another label of those rows."""
+    def _fit(self, rows: Rows, label: Array) -> Trees:
+        """Trees on some training rows."""
         import lightgbm
 
-        data = self._binned.subset(part).construct()
-        if label is not None:
-            data.set_label(label)
-        return lightgbm.train(_SETTINGS | {"seed": self.seed}, data, _TREES)
+        chosen = len(self.binned.columns) < self.X.shape[1]
+        share = _TRIED_CHOSEN if chosen else _TRIED
+        settings = _SETTINGS | {"seed": self.seed, "feature_fraction": share}
+        data = self.binned.subset(rows, label)
+        return Trees(lightgbm.train(settings, data, _TREES), self.binned.columns)
 
     @cached_property
     def importance(self) -> Array:
         """Total gain of each feature, summing to one, shape (p,)."""
-        return normalised(sum(b.feature_importance("gain") for b in self.boosters))
+        total = np.zeros(self.X.shape[1])
+        for trees in self.trees:
+            total[self.binned.columns] += trees.booster.feature_importance("gain")
+        return normalised(total)
 
     def predict(self, X: Features) -> Array:
         """Predictions of each scout, shape (n, n_scouts)."""
-        return np.stack([b.predict(X, num_threads=1) for b in self.boosters], axis=1)
+        return self._look(X)[0]
+
+    def occupancy(self, X: Features) -> Array:
+        """Mean logarithm of how many training rows share a leaf with each row, shape (n,).
+
+        A leaf with few rows is a corner of feature space that the model knows little about.
+        """
+        return self._look(X)[1]
+
+    def _look(self, X: Features) -> tuple[Array, Array]:
+        """Predictions and occupancy; the last answer is kept."""
+        if self._known is None or self._known[0] is not X:
+            found = [trees.look(X) for trees in self.trees]
+            predicted = np.stack([values for values, _ in found], axis=1)
+            occupancy: Array = np.mean([counts for _, counts in found], axis=0)
+            self._known = (X, (predicted, occupancy))
+        return self._known[1]
 
     def errors(self, rows: Rows) -> Array:
         """Absolute error on training rows of the scouts that did not see them, shape (n_rows,).
 
         NaN where all of them did.
         """
-        predicted = self.predict(self.X[rows])
+        X = self.X[rows]
+        predicted = np.stack([trees.look(X)[0] for trees in self.trees], axis=1)
         for scout, part in enumerate(self.parts):
-            predicted[np.isin(rows, self.sample[part]), scout] = np.nan
+            predicted[np.isin(rows, part), scout] = np.nan
         unseen = np.isfinite(predicted)
         count = unseen.sum(axis=1)
         total = np.where(unseen, predicted, 0.0).sum(axis=1)
@@ -98,24 +169,41 @@ class Scouts:
         return float(np.nanmedian(self._sampled_errors))
 
     @cached_property
-    def difficulty(self) -> Any:
-        """A booster for the logarithm of the scouts' errors on the rows they have not seen."""
-        part = np.flatnonzero(np.isfinite(self._sampled_errors))
+    def difficulty(self) -> Trees:
+        """Trees for the logarithm of the scouts' errors on the rows they have not seen."""
+        known = np.isfinite(self._sampled_errors)
         floor = 0.1 * self.usual_error + np.finfo(float).tiny
-        return self._fit(part, np.log(self._sampled_errors[part] + floor))
+        return self._fit(self.sample[known], np.log(self._sampled_errors[known] + floor))
 
-    def occupancy(self, X: Features) -> Array:
-        """Mean logarithm of how many training rows share a leaf with each row, shape (n,).
 
-        A leaf with few rows is a corner of feature space that the model knows little about.
-        """
-        total = np.zeros(len(X))
-        for booster in self.boosters:
-            leaves = np.asarray(booster.predict(X, pred_leaf=True, num_threads=1))
-            for tree, counts in enumerate(_leaf_counts(booster)):
-                total += np.log(counts[leaves[:, tree]])
-        mean: Array = total / sum(b.num_trees() for b in self.boosters)
-        return mean
+class Trees:
+    """Boosted trees with what their leaves hold.
+
+    Parameters
+    ----------
+    booster
+        Of LightGBM.
+    columns
+        The features it was given, shape (n_columns,).
+    """
+
+    def __init__(self, booster: Any, columns: Rows) -> None:
+        self.booster, self.columns = booster, columns
+        text = booster.model_to_string()
+        self.value = _of_leaves(text, "leaf_value=")
+        self.log_count = np.log(np.maximum(_of_leaves(text, "leaf_count="), 1))
+
+    def look(self, X: Features) -> tuple[Array, Array]:
+        """Prediction, and mean logarithm of the rows in the leaves, of each row; shapes (n,)."""
+        leaves = np.asarray(
+            self.booster.predict(
+                np.ascontiguousarray(X[:, self.columns]), pred_leaf=True, num_threads=1
+            )
+        ).reshape(len(X), -1)
+        tree = np.arange(leaves.shape[1])
+        predicted: Array = self.value[tree, leaves].sum(axis=1)
+        occupancy: Array = self.log_count[tree, leaves].mean(axis=1)
+        return predicted, occupancy
 
 
 def normalised(importance: Any) -> Array:
@@ -125,17 +213,11 @@ def normalised(importance: Any) -> Array:
     return values / total if total > 0 else np.full(len(values), 1 / len(values))
 
 
-def _leaf_counts(booster: Any) -> list[Array]:
-    """Training rows in each leaf of each tree."""
-    counts = []
-    for tree in booster.dump_model()["tree_info"]:
-        found = np.ones(max(tree["num_leaves"], 1))
-        waiting = [tree["tree_structure"]]
-        while waiting:
-            node = waiting.pop()
-            if "split_index" in node:
-                waiting += [node["left_child"], node["right_child"]]
-            elif "leaf_index" in node:
-                found[node["leaf_index"]] = max(node.get("leaf_count", 1), 1)
-        counts.append(found)
-    return counts
+def _of_leaves(model: str, key: str) -> Array:
+    """What LightGBM's text says of the leaves of each tree, shape (n_trees, n_leaves)."""
+    lines = [line.removeprefix(key) for line in model.splitlines() if line.startswith(key)]
+    found = np.zeros((len(lines), _LEAVES))
+    for tree, line in enumerate(lines):
+        values = np.array(line.split(), dtype=np.float64)
+        found[tree, : len(values)] = values
+    return found

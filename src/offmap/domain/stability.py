@@ -71,7 +71,8 @@ def _settings(
     for subset in range(1, _SUBSETS + 1):
         rng = np.random.default_rng(subset)
         columns = np.sort(rng.choice(p, max(int(_SHARE * p), 1), replace=False))
-        part = replace(materials, X=materials.X[:, columns])
+        anchor = materials.anchor.columns(columns) if materials.anchor else None
+        part = replace(materials, X=materials.X[:, columns], anchor=anchor)
         yield f"two thirds of the features, draw {subset}", part, detectors
 
 
