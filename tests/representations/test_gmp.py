@@ -12,8 +12,10 @@ from numpy.polynomial.hermite import hermgauss
 from numpy.typing import NDArray
 
 from offmap.crystals import Crystals
+from offmap.datasets.base import Dataset
 from offmap.errors import DataError, UnknownNameError
-from offmap.representations.gmp import GMP, NO_DENSITY, atom_features
+from offmap.representations.gmp import GMP, NO_DENSITY, atom_features, cache
+from offmap.representations.gmp.cache import multipoles
 from offmap.representations.gmp.densities import densities, form_factors, read_gpsp
 from offmap.representations.gmp.harmonics import solid_harmonics
 from offmap.representations.gmp.probes import COLUMNS, NORMS, ORDERS, SIGMAS
@@ -194,3 +196,33 @@ def test_other_files_are_errors(text: str, tmp_path: Path) -> None:
 def test_unknown_densities_are_named() -> None:
     with pytest.raises(UnknownNameError, match="form_factors"):
         densities("form_factor")
+
+
+def test_multipoles_come_back_from_the_cache(
+    toy_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFMAP_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "_ATOMS", 5)  # so that there are several files
+    some = toy_dataset.crystals.take(np.array([0, 30, 8, 30, 61]))
+    heavy = crystal(FAR, [100], np.zeros((1, 3)))
+    first = multipoles(some)
+    described: list[int] = []
+    monkeypatch.setattr(
+        cache, "atom_features", lambda c, density: described.append(len(c)) or atom_features(c)
+    )
+    order = np.array([61, 2, 8, 0])
+    again = multipoles(toy_dataset.crystals.take(order))
+    assert described == [1]  # only the one that was not there
+    expected, _ = atom_features(toy_dataset.crystals.take(order))
+    np.testing.assert_array_equal(again.values, expected.astype(np.float32))
+    np.testing.assert_array_equal(
+        first.values[first.rows(np.array([1]))],
+        features(some.take(np.array([3]))).astype(np.float32),
+    )
+    for _ in range(2):
+        assert multipoles(heavy).reasons == {0: NO_DENSITY}
+    assert described == [1, 1]
+    for file in tmp_path.rglob("*.npz"):
+        file.write_bytes(file.read_bytes()[:-100])
+    np.testing.assert_array_equal(multipoles(toy_dataset.crystals.take(order)).values, again.values)
+    assert sum(described) == 6

@@ -16,7 +16,7 @@ from offmap.errors import DataError
 from offmap.models.batching import Ragged
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Keep, Recipe
-from offmap.representations.gmp import atom_features
+from offmap.representations.gmp.cache import Multipoles, multipoles
 from offmap.representations.gmp.densities import FORM_FACTORS
 from offmap.representations.gmp.probes import COLUMNS
 
@@ -95,13 +95,14 @@ class GMPNet(NetworkRegressor):
         DataError
             If a crystal cannot be described.
         """
-        values, reasons = atom_features(X, self.density)
-        if reasons:
-            row, why = next(iter(reasons.items()))
+        found = multipoles(X, self.density)
+        if found.reasons:
+            row, why = next(iter(found.reasons.items()))
             raise DataError(
-                f"{len(reasons)} crystals have no multipoles, such as {X.material_id[row]}: {why}"
+                f"{len(found.reasons)} crystals have no multipoles, such as {X.material_id[row]}:"
+                f" {why}"
             )
-        return AtomSets(values, np.asarray(X.offsets, np.int64))
+        return AtomSets(found, found.offsets)
 
     def make_recipe(self) -> Recipe:
         """How the study trains it."""
@@ -135,18 +136,16 @@ class AtomSet:
 
 @dataclass(frozen=True, eq=False)
 class AtomSets(Ragged):
-    """Multipoles of the atoms of crystals; ``offsets`` has shape (n + 1,)."""
+    """Crystals as sets of atoms; ``offsets`` are those of the multipoles."""
 
-    features: NDArray[np.float64]
+    multipoles: Multipoles
     offsets: NDArray[np.int64]
 
     def batch(self, rows: NDArray[np.int64]) -> AtomSet:
         """The crystals at these rows."""
-        sizes = self.sizes[rows]
-        crystal = np.repeat(np.arange(len(rows)), sizes)
-        starts = self.offsets[rows] - np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        atoms = np.arange(len(crystal)) + np.repeat(starts, sizes)
-        return AtomSet(torch.from_numpy(self.features[atoms]), torch.from_numpy(crystal), len(rows))
+        crystal = np.repeat(np.arange(len(rows)), self.sizes[rows])
+        values = self.multipoles.values[self.multipoles.rows(rows)]
+        return AtomSet(torch.from_numpy(values).double(), torch.from_numpy(crystal), len(rows))
 
 
 class _Network(nn.Module):  # type: ignore[misc]

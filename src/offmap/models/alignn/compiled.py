@@ -20,8 +20,9 @@ _FEW_THREADS = 4
 
 def able(terms: Terms) -> bool:
     """Whether this is for these tensors: in single precision, on a processor."""
-    single = terms.into.dtype == terms.low == torch.float32
-    return single and terms.into.device.type == "cpu" and torch.get_num_threads() <= _FEW_THREADS
+    single: bool = terms.into.dtype == terms.low == torch.float32
+    here: bool = terms.into.device.type == "cpu"
+    return single and here and torch.get_num_threads() <= _FEW_THREADS
 
 
 def forward(terms: Terms) -> None:
@@ -65,10 +66,8 @@ def backward(terms: Terms, grad_h: Tensor, grad_z: Tensor, g: Gradients) -> None
         n = chunk.pairs.stop - chunk.pairs.start
         if t.table is None and len(room) < n:
             room = t.into.new_empty((n, width))
-        kernels.backward(
-            chunk.n, chunk.degree, chunk.edges.start, chunk.pairs.start, *fixed,
-            _numbers(room, width), *found,
-        )  # fmt: skip
+        rest = [*fixed, _numbers(room, width), *found]
+        kernels.backward(chunk.n, chunk.degree, chunk.edges.start, chunk.pairs.start, *rest)
         if t.z is None or t.weight is None or g.z is None or g.weight is None:
             continue
         g.weight.addmm_(room[:n].T, t.z[chunk.pairs])

@@ -8,11 +8,12 @@ the dozen passes that torch makes; the formulas are the same. Pairs of atom i ar
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -28,7 +29,15 @@ _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 # Sums may be taken in any order, so that many numbers are added at once; NaN stays NaN.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
-_compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _compiled(function: Function) -> Function:
+    decorated: Function = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(
+        function
+    )
+    return decorated
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -42,7 +51,7 @@ def _as_single(typing_context: Any, bits: Any) -> Any:
 
 
 @_compiled
-def sigmoid(x: float) -> float:
+def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)) to 2e-7 of itself, in steps that a processor takes for many x at once.
 
     The polynomial of exp is that of the Cephes library (S. L. Moshier).
@@ -67,7 +76,7 @@ def sigmoid(x: float) -> float:
 @_compiled
 def _between(table: Singles, place: float, first: int, row: Singles) -> None:
     """Write a row of the table, from a column on, between two points of its grid."""
-    j = min(np.int64(place), len(table) - 2)
+    j = min(int(place), len(table) - 2)
     up = np.float32(place - j)
     low = _ONE - up
     below, above = table[j, first:], table[j + 1, first:]
@@ -78,7 +87,7 @@ def _between(table: Singles, place: float, first: int, row: Singles) -> None:
 @_compiled
 def _add_between(d_table: Singles, place: float, first: int, grad: Singles) -> None:
     """The backward pass of the same."""
-    j = min(np.int64(place), len(d_table) - 2)
+    j = min(int(place), len(d_table) - 2)
     up = np.float32(place - j)
     low = _ONE - up
     below, above = d_table[j, first:], d_table[j + 1, first:]
@@ -101,7 +110,7 @@ def _add(values: Singles, to: Singles) -> None:
 
 
 @_compiled
-def _normed(row: Singles, unit: Singles) -> float:
+def _normed(row: Singles, unit: Singles) -> Any:
     """Write a row less its mean and over its deviation; gives one over the deviation."""
     n = np.float32(len(row))
     total, squares = _ZERO, _ZERO

@@ -71,12 +71,17 @@ class PairUpdate(torch.autograd.Function):  # type: ignore[misc]
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad_h: Tensor, grad_z: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
         *saved, h, total, kept = ctx.saved_tensors
-        terms = Terms(*saved, *ctx.rest, h, total, h.new_empty(0), kept)
+        groups, keep_z, low = ctx.rest
+        z, weight, bias, table, place, into, value, out, scale, shift = saved
+        terms = Terms(
+            z, weight, bias, table, place, into, value, out, scale, shift, groups, keep_z, low,
+            h, total, h.new_empty(0), kept,
+        )  # fmt: skip
         g = Gradients.of(terms)
         ctx.how.backward(terms, grad_h, grad_z, g)
-        bias = g.out.sum(0) if terms.weight is not None else None
+        d_bias = None if weight is None else g.out.sum(0)
         edges = (g.into, g.value, g.out, g.scale, g.shift)
-        return (g.z, g.weight, bias, g.table, None, *edges, None, None)
+        return (g.z, g.weight, d_bias, g.table, None, *edges, None, None)
 
 
 def _precision(like: Tensor) -> torch.dtype:

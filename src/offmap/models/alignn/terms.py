@@ -108,10 +108,13 @@ class Gradients:
     @classmethod
     def of(cls, terms: Terms) -> Self:
         """Zeros, but for ``z``, of which every row is written."""
-        made = [
+        weight, table = (
             None if given is None else torch.zeros_like(given)
             for given in (terms.weight, terms.table)
-        ]
-        edges = (torch.zeros_like(terms.into) for _ in range(3))
+        )
+        into, value, out, scale, shift = (
+            torch.zeros_like(given)
+            for given in (terms.into, terms.value, terms.out, terms.scale, terms.shift)
+        )
         z = None if terms.z is None else torch.empty_like(terms.z)
-        return cls(z, *made, *edges, torch.zeros_like(terms.scale), torch.zeros_like(terms.shift))
+        return cls(z, weight, table, into, value, out, scale, shift)

@@ -13,7 +13,7 @@ JOSS 8, 5476 (2023), doi 10.21105/joss.05476.
 
 from __future__ import annotations
 
-from functools import cache
+import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ NO_DENSITY = "no atomic density is known for an element"
 NO_VOLUME = "the cell has no volume"
 
 
-@cache
+@functools.cache
 def probes(name: str = FORM_FACTORS, tolerance: float = 1e-8) -> Probes:
     """Probes of the study's widths and orders against the densities of this name."""
     return Probes.of(densities(name), tolerance=tolerance)
