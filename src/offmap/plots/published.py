@@ -207,8 +207,8 @@ def density_curves(curves: pd.DataFrame, tasks: pd.DataFrame, unit: str = "", se
     )
     frame = parts.agg(density=("density", "max"), sum=("sum", "sum"), n=("n", "sum")).reset_index()
     frame["mae"] = frame.pop("sum") / frame["n"]
-    ends = [(part["mae"].iat[0], part["mae"].iat[-1]) for _, part in frame.groupby("task")]
-    falls = sum(first > last for first, last in ends)
+    errors = [part["mae"].to_numpy(float) for _, part in frame.groupby("task")]
+    falls = sum(float(mae[0]) > float(mae[-1]) for mae in errors)
     return DensityCurves(
         name="error-density",
         title="The published procedure: error against density",
@@ -216,7 +216,7 @@ def density_curves(curves: pd.DataFrame, tasks: pd.DataFrame, unit: str = "", se
         f" those below {_FLOOR:g} are one point; the dotted line is the cut. {_MARK}"
         + _more(left_out) + f" Model {series}.",
         alt="Mean absolute error against the density of training materials, a line per task; the"
-        f" emptiest bin has a larger error than the densest in {falls} of {len(ends)} tasks.",
+        f" emptiest bin has a larger error than the densest in {falls} of {len(errors)} tasks.",
         frame=frame,
         unit=unit,
     )  # fmt: skip
