@@ -35,8 +35,13 @@ class Blocks:
     outgoing, leaving
         The edges in the order of their sources, and the place of each edge in that order; shape
         (n_edges,).
+    kind
+        Kind of each edge, shape (n_edges,): edges of one kind have the same length, and atoms of
+        the same elements at their ends. As yet nothing tells them apart.
+    kind_source, kind_target
+        Atoms at the ends of one edge of each kind, shape (n_kinds,).
     length
-        Of each edge, angstrom, shape (n_edges,).
+        Of each kind of edge, angstrom, shape (n_kinds,).
     cosine
         Of the angle between the edges of each pair, shape (n_pairs,): for each atom, a row for
         each outgoing edge and a column for each incoming one.
@@ -51,6 +56,9 @@ class Blocks:
     target: torch.Tensor
     outgoing: torch.Tensor
     leaving: torch.Tensor
+    kind: torch.Tensor
+    kind_source: torch.Tensor
+    kind_target: torch.Tensor
     length: torch.Tensor
     cosine: torch.Tensor
     groups: tuple[tuple[int, int], ...]
@@ -76,15 +84,22 @@ class Blocks:
         place, edge_place = _inverse(atoms), _inverse(come)
         outgoing = edge_place[go]
         degree, count = np.unique(degrees, return_counts=True)
+        source, target = place[whole.source[come]], place[whole.target[come]]
+        length = np.linalg.norm(whole.vector[come], axis=1)
+        numbers = whole.numbers[atoms].astype(np.int64)
+        first, kind = _kinds(numbers[source], numbers[target], length)
         return cls(
-            _tensor(whole.numbers[atoms].astype(np.int64)),
+            _tensor(numbers),
             _tensor(np.repeat(np.arange(len(graphs)), sizes)[atoms]),
             _tensor(sizes),
-            _tensor(place[whole.source[come]]),
-            _tensor(place[whole.target[come]]),
+            _tensor(source),
+            _tensor(target),
             _tensor(outgoing),
             _tensor(_inverse(outgoing)),
-            _tensor(np.linalg.norm(whole.vector[come], axis=1)),
+            _tensor(kind),
+            _tensor(source[first]),
+            _tensor(target[first]),
+            _tensor(length[first]),
             _tensor(cosine),
             tuple(zip(degree.tolist(), count.tolist(), strict=True)),
         )
@@ -107,6 +122,16 @@ class GraphData:
     def batch(self, rows: NDArray[np.int64]) -> Blocks:
         """Some crystals as one graph."""
         return Blocks.of(self.graphs.take(rows))
+
+
+def _kinds(
+    start: NDArray[np.int64], end: NDArray[np.int64], length: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One edge of each kind, shape (n_kinds,), and the kind of each edge, shape (n_edges,)."""
+    bits = np.ascontiguousarray(length, np.float32).view(np.uint32)
+    key = (start * 256 + end).astype(np.uint64) << np.uint64(32) | bits
+    _, first, kind = np.unique(key, return_index=True, return_inverse=True)
+    return first, kind
 
 
 def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:

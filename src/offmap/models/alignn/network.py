@@ -57,22 +57,40 @@ class GatedConvolution(nn.Module):  # type: ignore[misc]
         self.dst_update = nn.Linear(width, width)
         self.bn_nodes = nn.LayerNorm(width)
 
-    def forward(self, batch: Blocks, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Atoms ``x`` (n_atoms, h) and edges ``y`` (n_edges, h), each told of the other."""
-        m = rows(self.src_gate(x), batch.source) + rows(self.dst_gate(x), batch.target)
+    def forward(
+        self, batch: Blocks, x: Tensor, y: Tensor, kinds: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Atoms ``x`` (n_atoms, h) and edges ``y``, each told of the other.
+
+        ``y`` has a row for each edge or, with ``kinds``, where atoms of an element are still the
+        same, for each kind of edge.
+        """
+        source, target = batch.source, batch.target
+        if kinds:
+            source, target = batch.kind_source, batch.kind_target
+        m = rows(self.src_gate(x), source) + rows(self.dst_gate(x), target)
         m = m + self.edge_gate(y)
         gate = torch.sigmoid(m)
-        told = sums(rows(self.dst_update(x), batch.source) * gate, batch.groups)
-        h = told / (sums(gate, batch.groups) + EPS)
+        told = rows(self.dst_update(x), source) * gate
+        if kinds:
+            gate, told = rows(gate, batch.kind), rows(told, batch.kind)
+        h = sums(told, batch.groups) / (sums(gate, batch.groups) + EPS)
         x = x + functional.silu(self.bn_nodes(self.src_update(x) + h))
         return x, y + functional.silu(self.bn_edges(m))
 
     def on_pairs(
-        self, batch: Blocks, y: Tensor, z: Tensor | None, table: Tensor | None, keep_z: bool
+        self,
+        batch: Blocks,
+        y: Tensor,
+        z: Tensor | None,
+        table: Tensor | None,
+        keep_z: bool,
+        kinds: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """The same on the line graph: edges ``y`` and pairs ``z`` (n_pairs, h), or their table.
 
-        ``table`` (grid, h) is what ``z`` is at evenly spaced cosines from -1 to 1.
+        ``table`` (grid, h) is what ``z`` is at evenly spaced cosines from -1 to 1. What is given
+        back has a row for each edge.
         """
         place = None
         weight, bias = self.edge_gate.weight, self.edge_gate.bias
@@ -80,22 +98,27 @@ class GatedConvolution(nn.Module):  # type: ignore[misc]
             place = (batch.cosine + 1) * ((len(table) - 1) / 2)
             table = torch.cat([table, self.edge_gate(table)], 1).to(y.dtype)
             z = weight = bias = None
+        into, value, out = self.src_gate(y), self.dst_update(y), self.dst_gate(y)
+        own, outgoing = self.src_update(y), batch.outgoing
+        if kinds:
+            into, value, own, y = (rows(each, batch.kind) for each in (into, value, own, y))
+            outgoing = batch.kind[outgoing]
         h, z_new = PairUpdate.apply(
             z,
             weight,
             bias,
             table,
             place,
-            self.src_gate(y).to(y.dtype),
-            self.dst_update(y).to(y.dtype),
-            rows(self.dst_gate(y), batch.outgoing).to(y.dtype),
+            into.to(y.dtype),
+            value.to(y.dtype),
+            rows(out, outgoing).to(y.dtype),
             self.bn_edges.weight,
             self.bn_edges.bias,
             batch.groups,
             keep_z,
         )
         h = rows(h, batch.leaving)
-        return y + functional.silu(self.bn_nodes(self.src_update(y) + h)), z_new
+        return y + functional.silu(self.bn_nodes(own + h)), z_new
 
 
 class AlignnLayer(nn.Module):  # type: ignore[misc]
@@ -162,13 +185,15 @@ class AlignnNetwork(nn.Module):  # type: ignore[misc]
                 table = self.angle_embedding(grid)
             else:
                 z = self.angle_embedding(batch.cosine)
+        kinds = True  # until layers have told atoms of an element apart
         for number, layer in enumerate(self.alignn_layers, start=1):
-            x, m = layer.node_update(batch, x, y)
+            x, m = layer.node_update(batch, x, y, kinds)
             more = number < len(self.alignn_layers)
-            y, z = layer.edge_update.on_pairs(batch, m, z, table, keep_z=more)
-            table = None
+            y, z = layer.edge_update.on_pairs(batch, m, z, table, more, kinds)
+            table, kinds = None, False
         for layer in self.gcn_layers:
-            x, y = layer(batch, x, y)
+            x, y = layer(batch, x, y, kinds)
+            y, kinds = rows(y, batch.kind) if kinds else y, False
         total = x.new_zeros((len(batch.sizes), x.shape[1])).index_add(0, batch.crystal, x)
         return total / batch.sizes[:, None]
 
