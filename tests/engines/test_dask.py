@@ -133,7 +133,7 @@ def test_an_adaptive_cluster_begins_with_no_worker_and_ends_with_none(
     evaluate(local, inputs, chosen=chosen)
     with LocalCluster(
         n_workers=0, threads_per_worker=1, processes=processes, host="127.0.0.1", protocol="tcp",
-        dashboard_address=None, local_directory=str(tmp_path),
+        dashboard_address="127.0.0.1:0", local_directory=str(tmp_path),
     ) as adaptive:  # fmt: skip
         adaptive.adapt(minimum=0, maximum=2, interval="50ms", wait_count=3)
         assert not adaptive.workers

@@ -70,14 +70,14 @@ def featurize(
     described = load_representation(representation)
     cache = FeatureCache.of(representation, described)
     keys = crystals.content_hash().astype("S32")
-    whole, damaged = cache.find(keys)
+    distinct, first = np.unique(keys, return_index=True)
+    whole, damaged = cache.find(distinct)
     for stem in damaged:
         cache.remove(stem)
     if damaged and say:
         say(f"{len(damaged)} damaged files in {cache.folder}: what they held is computed again")
-    _, first = np.unique(keys, return_index=True)
     known = np.concatenate([np.empty(0, "S32"), *whole.values()])
-    missing = np.sort(first[~np.isin(keys[first], known)])
+    missing = np.sort(first[~np.isin(distinct, known)])
     batches = [missing[i : i + _BATCH] for i in range(0, len(missing), _BATCH)]
     done = len(crystals) - len(missing)
     if progress:
@@ -135,15 +135,18 @@ class FeatureCache:
         folder = cache_folder("features", f"{slug(name)}-v{representation.version}")
         return cls(folder, len(representation.columns))
 
-    def find(self, keys: Keys) -> tuple[dict[str, Keys], list[str]]:
-        """Batches that hold any of these crystals: stem -> keys of whole ones, stems of damaged."""
+    def find(self, distinct: Keys) -> tuple[dict[str, Keys], list[str]]:
+        """Batches that hold any of these crystals: stem -> keys of whole ones, stems of damaged.
+
+        ``distinct`` is sorted.
+        """
         whole: dict[str, Keys] = {}
         damaged = []
         for path in sorted(self.folder.glob("*.keys.npy")):
             stem = path.name.removesuffix(".keys.npy")
             try:
                 found = np.load(path, allow_pickle=False)
-                if not np.isin(found, keys).any():
+                if not (_places(distinct, found) >= 0).any():
                     continue
                 contents = [(self.folder / f"{stem}.{part}").read_bytes() for part in _PARTS]
                 if digest(b"".join(contents)) != stem:
@@ -179,8 +182,9 @@ class FeatureCache:
         for stem, found in batches.items():
             block = np.load(self.folder / f"{stem}.values.npy", mmap_mode="r")
             reasons = json.loads((self.folder / f"{stem}.reasons.json").read_bytes())
-            wanted = np.flatnonzero(np.isin(found, distinct))
-            rows = np.searchsorted(distinct, found[wanted])
+            places = _places(distinct, found)
+            wanted = np.flatnonzero(places >= 0)
+            rows = places[wanted]
             values[rows] = block[wanted]
             for row, source in zip(rows.tolist(), wanted.tolist(), strict=True):
                 if str(source) in reasons:
@@ -190,6 +194,14 @@ class FeatureCache:
 
 
 _PARTS = ("values.npy", "reasons.json", "keys.npy")  # in the order in which they are written
+
+
+def _places(distinct: Keys, keys: Keys) -> NDArray[np.int64]:
+    """Where each key is in a sorted array, -1 if it is not; shape (n_keys,)."""
+    if not len(distinct):
+        return np.full(len(keys), -1)
+    places = np.minimum(np.searchsorted(distinct, keys), len(distinct) - 1)
+    return np.where(distinct[places] == keys, places, -1)
 
 
 def _npy(array: NDArray[Any]) -> bytes:
