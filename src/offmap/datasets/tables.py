@@ -40,7 +40,7 @@ def parquet(source: Source, start: int, size: int) -> Iterator[Chunk]:
                     yield _arrow_chunk(batch.slice(skip), first + skip, row, total)
             if not total:
                 yield Chunk(file.schema_arrow.empty_table().to_pandas())
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{source.path} is no readable Parquet file: {error}") from error
 
 
