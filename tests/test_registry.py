@@ -91,3 +91,9 @@ def test_listing_imports_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_long_list_of_known_names_is_cut() -> None:
+    error = UnknownNameError("task", "element/Fe2", [f"element/{i}" for i in range(200)])
+    assert "(200 in all)" in str(error)
+    assert len(str(error)) < 700

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 30
+
 
 class OffmapError(Exception):
     """Something the user gave cannot be used. The message says what, where, and what to do."""
@@ -31,7 +33,10 @@ class UnknownNameError(OffmapError):
         message = f"unknown {kind} {name!r}"
         if near:
             message += f"; did you mean {' or '.join(map(repr, near))}?"
-        message += f" Known: {', '.join(known) or 'none'}."
+        listed = ", ".join(known[:_MOST_LISTED]) or "none"
+        if len(known) > _MOST_LISTED:
+            listed += f", ... ({len(known)} in all)"
+        message += f" Known: {listed}."
         super().__init__(f"{message} {hint}".strip())
 
 
