@@ -113,23 +113,16 @@ def test_seeds_reproduce(name: str, planted: tuple[np.ndarray, np.ndarray]) -> N
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("name", ["lgbm", pytest.param("xgb", marks=needs_xgb)])
-def test_boosting_is_bit_identical_over_threads(
-    name: str, planted: tuple[np.ndarray, np.ndarray]
-) -> None:
-    # Few rounds, for the same reason.
-    X, y = planted
-    settings = {"n_estimators": 4} | ({"num_leaves": 6} if name == "lgbm" else {})
-    one, two = (make_model(name, settings, 0, n).fit(X, y).predict(X) for n in (1, 2))
-    np.testing.assert_array_equal(one, two)
-
-
-def test_forest_is_the_same_over_threads_to_rounding(
-    planted: tuple[np.ndarray, np.ndarray],
-) -> None:
-    X, _ = planted
-    one, two = (fitted("rf", planted, threads=n).predict(X[400:]) for n in (1, 2))
-    np.testing.assert_allclose(one, two, rtol=1e-12)
+@pytest.mark.parametrize("name", ["lgbm", "rf", pytest.param("xgb", marks=needs_xgb)])
+def test_trees_are_bit_identical_over_threads(name: str) -> None:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(20_000, 4)).astype(np.float32)  # enough rows for threads to share
+    y = X[:, 0] ** 2 + rng.normal(size=len(X))
+    one, *others = (
+        make_model(name, {"n_estimators": 3}, 0, n).fit(X, y).predict(X) for n in (1, 2, 3, 5)
+    )
+    for other in others:
+        np.testing.assert_array_equal(one, other)
 
 
 def test_fitting_leaves_the_settings_of_lgbm_alone(
