@@ -278,6 +278,10 @@ class Store:
         (folder / "_error.json").unlink(missing_ok=True)
         self.network_file(cell, "training").unlink(missing_ok=True)
 
+    def save_network(self, cell: Cell, content: bytes) -> None:
+        """Keep the file of a trained network, before the predictions of its cell."""
+        self._write(self.network_file(cell, "model"), lambda path: path.write_bytes(content))
+
     def save_error(self, cell: Cell, error: str, message: str, trace: str) -> None:
         """Note why a cell failed. It is tried again at the next start."""
         facts = {"error": error, "message": message, "traceback": trace}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -116,7 +117,10 @@ def arrays_of(cell: Cell) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What came of one cell, before it is kept: predictions, or an error with its traceback."""
+    """What came of one cell, before it is kept: predictions, or an error with its traceback.
+
+    ``network`` is the file of a trained network.
+    """
 
     cell: Cell
     seconds: float
@@ -126,20 +130,21 @@ class Fitted:
     error: str = ""
     message: str = ""
     trace: str = ""
+    network: bytes = b""
 
 
 def fit_cell(work: Work, cell: Cell) -> Fitted:
     """Fit and predict one cell. Errors are returned, not raised."""
     begun, cpu_begun = time.perf_counter(), time.process_time()
     try:
-        frame, facts, history = fit_predict(work, cell)
+        frame, facts, history, network = fit_predict(work, cell)
     except Exception as error:  # any failure of any model is a result of the grid
         seconds = time.perf_counter() - begun
         kind, trace = type(error).__name__, traceback.format_exc()
         return Fitted(cell, seconds, error=kind, message=str(error), trace=trace)
     facts["seconds"] = time.perf_counter() - begun
     facts["cpu_seconds"] = time.process_time() - cpu_begun  # of all threads
-    return Fitted(cell, facts["seconds"], frame, facts, history)
+    return Fitted(cell, facts["seconds"], frame, facts, history, network=network)
 
 
 def keep(store: Store, fitted: Fitted) -> Outcome:
@@ -153,6 +158,8 @@ def keep(store: Store, fitted: Fitted) -> Outcome:
     if fitted.frame is None:
         store.save_error(fitted.cell, fitted.error, fitted.message, fitted.trace)
         return Outcome(fitted.cell, fitted.seconds, f"{fitted.error}: {fitted.message}")
+    if fitted.network:
+        store.save_network(fitted.cell, fitted.network)
     store.save_predictions(fitted.cell, fitted.frame, fitted.facts, fitted.history)
     return Outcome(fitted.cell, fitted.seconds)
 
@@ -174,7 +181,9 @@ def run_cell(cell: Cell) -> Outcome:
     return keep(store, fit_cell(work, cell))
 
 
-def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame | None]:
+def fit_predict(
+    work: Work, cell: Cell
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame | None, bytes]:
     """Train on the task's training rows and predict its test rows.
 
     Returns
@@ -185,13 +194,16 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any], p
         How it was run.
     DataFrame or None
         The same after each ``round``, where the work follows training.
+    bytes
+        The file of the trained network, if it is one.
     """
     train, test = work.split(cell)
     y = work.load("y")
     model = make_model(cell.model, work.settings.get(cell.model, {}), cell.seed, work.threads)
-    network = "checkpoint" in model.get_params() and isinstance(work.arrays, Path)
-    if network:
-        model.set_params(checkpoint=str(Store(work.study_folder).network_file(cell, "training")))
+    store, network = Store(work.study_folder), "checkpoint" in model.get_params()
+    here = isinstance(work.arrays, Path) or store.study_file.is_file()
+    if network and here:  # on a cluster, not every worker sees the study folder
+        model.set_params(checkpoint=str(store.network_file(cell, "training")))
     X, X_test = (work.rows(cell.representation, rows) for rows in (train, test))
     fit_begun = time.perf_counter()
     if work.by_round:
@@ -221,9 +233,15 @@ def fit_predict(work: Work, cell: Cell) -> tuple[pd.DataFrame, dict[str, Any], p
     }
     if network:
         facts |= model.facts()
-        model.save(Store(work.study_folder).network_file(cell, "model"))
     history = _history(frame, rounds) if work.by_round else None
-    return frame, facts, history
+    return frame, facts, history, _file_of(model) if network else b""
+
+
+def _file_of(network: Any) -> bytes:
+    """A trained network as it is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder) / "network")
+        return (Path(folder) / "network").read_bytes()
 
 
 def _history(frame: pd.DataFrame, rounds: Mapping[int, NDArray[np.float64]]) -> pd.DataFrame:
