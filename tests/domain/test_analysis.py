@@ -12,9 +12,9 @@ import pytest
 from offmap.columns import COLUMNS, IN_DISTRIBUTION
 from offmap.domain.analysis import domain
 from offmap.domain.before_training import before_training, twin_rate
+from offmap.domain.choices import stability
 from offmap.domain.detectors import DETECTORS
 from offmap.domain.from_study import materials_of
-from offmap.domain.stability import stability, task_stability
 from offmap.domain.tables import Domain
 from offmap.domain.verdicts import long_form
 from offmap.errors import DataError, UnknownNameError
@@ -151,12 +151,6 @@ def test_the_verdict_does_not_swing_with_its_knobs(inputs: Inputs) -> None:
     assert isinstance(table, pd.DataFrame)
     assert table["setting"].iloc[0] == "default"
     assert np.ptp(table["coverage"]) < 0.15
-
-
-def test_stability_is_kept_and_names_its_task(untrained: Store, inputs: Inputs) -> None:
-    few = replace(inputs, membership=inputs.membership.select(np.arange(5)))
-    with pytest.raises(UnknownNameError, match="kept task"):
-        task_stability(untrained, few, "element/Xx")
 
 
 def test_bad_input_is_named(untrained: Store, inputs: Inputs) -> None:

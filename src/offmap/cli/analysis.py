@@ -37,14 +37,14 @@ def domain(
 ) -> None:
     """Say of each task whether it is interpolation or extrapolation, and which measure to trust."""
     from offmap.domain.analysis import domain as job
-    from offmap.domain.stability import task_stability
+    from offmap.domain.stability import summary, task_stability
     from offmap.opening import opened
     from offmap.terminal import reporter, show_table
 
     with opened(folder, jobs, reporter()) as study:
         if stability:
-            found = task_stability(study.store, study.inputs, stability, faithful)
-            show_table(found, as_json)
+            found = task_stability(*study[:2], stability, study.jobs, study.reporter)
+            show_table(found if as_json else summary(found), as_json)
             return
         tables = job(
             *study, faithful, detector, pruned=pruned, held_out=names(held_out), embedded=embedded

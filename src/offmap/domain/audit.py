@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from offmap.columns import FORMULA, MATERIAL_ID, Y_PRED, Y_TRUE
-from offmap.domain import explain, predicted, sides
+from offmap.columns import MATERIAL_ID
+from offmap.domain import predicted, sides
 from offmap.domain.anchor import anchor_of
 from offmap.domain.audit_place import Place, Told, place, told
 from offmap.domain.audit_result import Audit
 from offmap.domain.audit_split import Opened, Split, make_split, open_study
+from offmap.domain.audit_table import Found, add_intervals, materials_table
 from offmap.domain.audit_words import reasons
 from offmap.domain.calibration import FALSE_ALARMS, standing
-from offmap.domain.conformal import BINS, NOMINAL, Intervals, intervals, measured
+from offmap.domain.conformal import NOMINAL
 from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.experience import Experience, experience
-from offmap.domain.judge import Judged, Predictions, judge
+from offmap.domain.judge import Predictions, judge
 from offmap.domain.sides import Given
 from offmap.domain.two_sample import area
 from offmap.domain.verdicts import Combined, task_verdict
@@ -132,17 +132,6 @@ def audit(
     return _result(split, where, said, learned, found, given)
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """The verdicts: ``expected`` is None where no expected error is known."""
-
-    judged: Judged
-    combined: Combined
-    expected: Combined | None
-    standing: Array
-    whole: bool
-
-
 def _learned(
     split: Split, opened: Opened | None, jobs: int, reporter: Reporter
 ) -> Experience | None:
@@ -153,9 +142,7 @@ def _learned(
     return known.without(sides.shared(opened.side, split.test))
 
 
-def _judged(
-    split: Split, where: Place, said: Told, learned: Experience | None, seed: int
-) -> _Found:
+def _judged(split: Split, where: Place, said: Told, learned: Experience | None, seed: int) -> Found:
     n = len(split.test)
     y_train = np.full(len(split.train), np.nan) if split.train.y is None else split.train.y
     y = np.concatenate([said.y_true, y_train[split.calibration]])
@@ -171,7 +158,7 @@ def _judged(
         expected = Combined(model.predict(features.test), model.predict(features.calibration))
     combined = mean if expected is None else expected
     place = standing(combined.score, combined.calibration, combined.rate)
-    return _Found(one, combined, expected, place, whole)
+    return Found(one, combined, expected, place, whole)
 
 
 def _result(
@@ -179,19 +166,17 @@ def _result(
     where: Place,
     said: Told,
     learned: Experience | None,
-    found: _Found,
+    found: Found,
     given: dict[str, Any],
 ) -> Audit:
-    materials = _materials(split, where, said, found)
+    materials = materials_table(split, where, said, found)
     bins = pd.DataFrame()
     notes = [*split.notes, *said.notes]
     if learned is None or found.expected is None:
         notes.append("no expected error: that is learned from the finished tasks of a study")
     elif np.isfinite(said.y_pred).any() and found.whole:
         nominal = float(given["nominal"])
-        made = intervals(learned.residuals, found.standing, found.expected.score, nominal)
-        _add_intervals(materials, made)
-        bins = _with_audited(measured(learned.residuals, learned.shared, nominal), materials)
+        bins = add_intervals(materials, learned, found, split, nominal)
     else:
         notes.append("no intervals: no model predicted these materials and the held-out ones")
     numbers = _numbers(split, where, said, found)
@@ -214,59 +199,7 @@ def _result(
     )  # fmt: skip
 
 
-def _materials(split: Split, where: Place, said: Told, found: _Found) -> pd.DataFrame:
-    learn = np.flatnonzero(~split.calibration)
-    out, n = found.combined.out_of_domain, len(split.test)
-    why = explain.outside(where.train, where.queries, np.flatnonzero(out), split.columns)
-    frame = pd.DataFrame(
-        {
-            MATERIAL_ID: split.test.material_id,
-            FORMULA: split.test.formula,
-            "verdict": np.where(out, "out_of_domain", "in_domain"),
-            "combined": found.standing,
-            "n_out": (found.judged.standings.test > 1).sum(axis=1),
-            "new_elements": explain.new_elements(split.test.has_element, split.train.has_element),
-            "nearest": explain.nearest(
-                where.train, where.queries, n,
-                split.train.material_id[learn], split.train.formula[learn],
-            ),
-            "outside": [why.get(row, []) for row in range(n)],
-        }
-    )  # fmt: skip
-    if found.expected is not None:
-        frame["expected_error"] = found.expected.score
-    for name, values in ((Y_PRED, said.y_pred), (Y_TRUE, said.y_true)):
-        if np.isfinite(values).any():
-            frame[name] = values
-    if Y_PRED in frame and Y_TRUE in frame:
-        frame["error"] = said.y_pred - said.y_true
-    return frame
-
-
-def _add_intervals(materials: pd.DataFrame, made: Intervals) -> None:
-    materials["bin"] = [BINS[b] for b in made.bin]
-    materials["interval_low"] = materials[Y_PRED] - made.half_width
-    materials["interval_high"] = materials[Y_PRED] + made.half_width
-    materials["no_interval"] = made.reason
-
-
-def _with_audited(bins: pd.DataFrame, materials: pd.DataFrame) -> pd.DataFrame:
-    """Add how many audited materials are in each bin and, with labels, how many are covered."""
-    counts = materials["bin"].value_counts()
-    bins["n_audited"] = [
-        int(counts.get(b, len(materials) if b == "all" else 0)) for b in bins["bin"]
-    ]
-    if Y_TRUE in materials:
-        half = (materials["interval_high"] - materials["interval_low"]) / 2
-        known = half.notna() & materials["error"].notna()
-        held = (materials["error"].abs() <= half)[known].astype(float)
-        share = held.groupby(materials["bin"][known]).mean()
-        share.loc["all"] = held.mean()
-        bins["interval_coverage_audited"] = bins["bin"].map(share).to_numpy(float)
-    return bins
-
-
-def _numbers(split: Split, where: Place, said: Told, found: _Found) -> dict[str, Any]:
+def _numbers(split: Split, where: Place, said: Told, found: Found) -> dict[str, Any]:
     voting = found.judged.standings
     row = task_verdict(voting, found.combined, split.test.systems, _RESAMPLES, _CONFIDENCE)
     row |= {
@@ -290,7 +223,7 @@ def _numbers(split: Split, where: Place, said: Told, found: _Found) -> dict[str,
 
 
 def _against_usual(
-    split: Split, said: Told, found: _Found, error: Array, known: NDArray[np.bool_]
+    split: Split, said: Told, found: Found, error: Array, known: NDArray[np.bool_]
 ) -> dict[str, float]:
     """The error in distribution, and how well the score ranks errors above its 95th percentile."""
     if split.train.y is None or not np.isfinite(said.calibration).any():

@@ -41,7 +41,8 @@ class Audit:
         ``y_pred``, ``y_true``, ``error``, ``interval_low``, ``interval_high``, ``bin``,
         ``no_interval`` (why there is none).
     bins
-        Intervals per bin of the domain (:func:`offmap.domain.conformal.measured`), with
+        Intervals per bin of the domain (:func:`offmap.domain.conformal.measured`), over finished
+        tasks with the same ``verdict``, with
         ``n_audited`` and ``interval_coverage_audited``; empty without a study.
     set_aside
         Materials that could not be used: ``material_id``, ``reason``.
@@ -126,6 +127,7 @@ class Audit:
         """``bins`` in the columns that fit a screen."""
         names = {
             "bin": "bin",
+            "verdict": "of tasks that are",
             "n_tasks": "tasks",
             "nominal": "nominal",
             "interval_coverage": "measured",

@@ -6,7 +6,9 @@ for the task to come. The quantile of the errors, relative to what was expected 
 a random material of a new task with at least the stated probability (Dunn, Wasserman & Ramdas,
 J. Am. Stat. Assoc. 118, 2491, 2023, arXiv 1809.07441; Lee, Barber & Willett, arXiv 2306.06342).
 It is taken within bins of how far out the materials lie (Mondrian: Vovk, Lindsay, Nouretdinov &
-Gammerman, 2003). Where too few finished tasks reach as far out as a material, there is no interval.
+Gammerman, 2003), and over tasks of the same verdict: a group that is extrapolation is not like the
+many that are interpolation. Where too few finished tasks are as far out, and where the interval
+would be wider than the labels themselves spread, there is none.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from offmap.domain.verdicts import EXTRAPOLATION, INTERPOLATION, PARTIAL, verdict
+
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -28,6 +32,9 @@ EDGES = (0.0, 1.0, 2.0)
 """Standings that part the bins: the median of held-out training rows, the threshold, far."""
 
 BINS = ("well inside", "inside", "outside", "far outside")
+
+VERDICTS = (INTERPOLATION, PARTIAL, EXTRAPOLATION)
+"""From the nearest to the furthest out."""
 
 # Resamples of tasks behind the interval of a measured coverage.
 _RESAMPLES = 400
@@ -47,21 +54,30 @@ class Residuals:
         Absolute error that was made, shape (n,).
     task
         Code of its task, shape (n,).
+    verdict
+        Code of the verdict on its task, an index into :data:`VERDICTS`, shape (n,).
     """
 
     standing: Array
     expected: Array
     error: Array
     task: Rows
+    verdict: Rows
+
+    @classmethod
+    def of(cls, standing: Array, expected: Array, error: Array, task: Rows) -> Residuals:
+        """With the verdict on each task that its rows give."""
+        _, code = np.unique(task, return_inverse=True)
+        inside = np.bincount(code, standing <= 1) / np.bincount(code)
+        found = np.array([VERDICTS.index(verdict(share)) for share in inside], dtype=np.int64)
+        return cls(standing, expected, error, task, found[code])
 
     def __len__(self) -> int:
         return len(self.error)
 
     def take(self, rows: NDArray[Any]) -> Residuals:
         """Some of the rows."""
-        return Residuals(
-            self.standing[rows], self.expected[rows], self.error[rows], self.task[rows]
-        )
+        return Residuals(*(values[rows] for values in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +109,9 @@ def fewest_tasks(nominal: float) -> int:
     return int(np.ceil(nominal / (1 - nominal) - 1e-9))
 
 
-def intervals(known: Residuals, standing: Array, expected: Array, nominal: float) -> Intervals:
+def intervals(
+    known: Residuals, standing: Array, expected: Array, nominal: float, widest: float = np.inf
+) -> Intervals:
     """Prediction intervals of new materials.
 
     Parameters
@@ -101,29 +119,55 @@ def intervals(known: Residuals, standing: Array, expected: Array, nominal: float
     known
         What finished tasks showed.
     standing, expected
-        Of the new materials, shape (n,).
+        Of the new materials, all of one group; shape (n,).
     nominal
         Coverage, between 0 and 1.
+    widest
+        Half-width beyond which an interval says nothing (:func:`trivial`).
     """
-    need, own, theirs = fewest_tasks(nominal), bins_of(standing), bins_of(known.standing)
-    reach = _reach(known)
-    n_reach = len(reach) - np.searchsorted(reach, standing, side="left")
+    need, own = fewest_tasks(nominal), bins_of(standing)
+    word = verdict(float((standing <= 1).mean()))
+    code = VERDICTS.index(word)
+    reach = _reach(known.take(known.verdict >= code))
     half_width, reason = np.full(len(standing), np.nan), np.full(len(standing), "", dtype=object)
     for b in np.unique(own):
-        mine, pool = np.flatnonzero(own == b), np.flatnonzero(theirs == b)
-        n_tasks = len(np.unique(known.task[pool]))
-        width = quantile(known.error[pool] / known.expected[pool], known.task[pool], nominal)
+        mine, pool = np.flatnonzero(own == b), _pool(known, int(b), code, need)
+        width = quantile(pool.error / pool.expected, pool.task, nominal)
         if not np.isfinite(width):
-            reason[mine] = f"only {n_tasks} finished tasks have materials {BINS[b]}; {need} needed"
+            n_tasks = len(np.unique(pool.task))
+            further = "" if word == EXTRAPOLATION else " or further out"
+            reason[mine] = (
+                f"only {n_tasks} finished tasks that are {word}{further} have materials {BINS[b]}; "
+                f"{need} needed"
+            )
             continue
         half_width[mine] = width * expected[mine]
-        beyond = mine[n_reach[mine] < need]
-        half_width[beyond] = np.nan
-        reason[beyond] = [
+        n_reach = len(reach) - np.searchsorted(reach, standing[mine], side="left")
+        beyond = n_reach < need
+        reason[mine[beyond]] = [
             f"only {n} of {len(reach)} finished tasks reach this far out; {need} needed"
             for n in n_reach[beyond]
         ]
+        wide = (half_width[mine] > widest) & ~beyond
+        reason[mine[wide]] = f"it would be wider than the labels spread (+/- {widest:.3g})"
+        half_width[mine[beyond | wide]] = np.nan
     return Intervals(half_width, own, reason)
+
+
+def _pool(known: Residuals, bin: int, code: int, need: int) -> Residuals:
+    """Rows of one bin, of tasks with one verdict; too few tasks are joined by those further out."""
+    inside = bins_of(known.standing) == bin
+    for furthest in range(code, len(VERDICTS)):
+        rows = inside & (known.verdict >= code) & (known.verdict <= furthest)
+        if len(np.unique(known.task[rows])) >= need:
+            break
+    return known.take(rows)
+
+
+def trivial(y: Array, nominal: float) -> float:
+    """Half the range that holds this share of the labels: what is known without any model."""
+    low, high = np.quantile(y, [(1 - nominal) / 2, (1 + nominal) / 2])
+    return float(high - low) / 2
 
 
 def quantile(score: Array, task: Rows, nominal: float) -> float:
@@ -138,7 +182,12 @@ def quantile(score: Array, task: Rows, nominal: float) -> float:
 
 
 def measured(
-    known: Residuals, shared: NDArray[np.bool_], nominal: float, seed: int = 0
+    known: Residuals,
+    shared: NDArray[np.bool_],
+    nominal: float,
+    seed: int = 0,
+    widest: float = np.inf,
+    of: str = "",
 ) -> pd.DataFrame:
     """Coverage of the intervals on every finished task, made without it.
 
@@ -149,8 +198,10 @@ def measured(
     shared
         Whether the material of each row is in the test set of each task, shape (n, n_tasks): such
         rows say nothing about the task, whichever task they are from.
-    nominal
-        Coverage, between 0 and 1.
+    nominal, widest
+        As for :func:`intervals`.
+    of
+        Only tasks with this verdict.
 
     Returns
     -------
@@ -160,17 +211,18 @@ def measured(
         its ends over resampled tasks, ``interval_coverage_q10`` (of the tenth of tasks that are
         covered worst), ``half_width`` (median) and ``abstained`` (share without an interval).
     """
-    parts = []
-    for t in np.unique(known.task):
+    chosen = known.verdict == VERDICTS.index(of) if of else np.ones(len(known), dtype=bool)
+    parts = [pd.DataFrame(columns=["task", "bin", "half_width", "held"], dtype=float)]
+    for t in np.unique(known.task[chosen]):
         mine = known.task == t
         rest = known.take(~mine & ~shared[:, t])
-        found = intervals(rest, known.standing[mine], known.expected[mine], nominal)
+        found = intervals(rest, known.standing[mine], known.expected[mine], nominal, widest)
         frame = pd.DataFrame({"task": t, "bin": found.bin, "half_width": found.half_width})
         frame["held"] = np.where(
             np.isfinite(found.half_width), known.error[mine] <= found.half_width, np.nan
         )
         parts.append(frame)
-    everything = pd.concat(parts, ignore_index=True)
+    everything = pd.concat(parts[1:] or parts, ignore_index=True)
     rows = [
         _summary(everything[everything["bin"] == b], name, nominal, seed)
         for b, name in enumerate(BINS)

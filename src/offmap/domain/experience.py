@@ -118,7 +118,7 @@ class Experience:
     @property
     def residuals(self) -> Residuals:
         """What intervals are made from."""
-        return Residuals(self.standing, self.expected, np.abs(self.error), self.task)
+        return Residuals.of(self.standing, self.expected, np.abs(self.error), self.task)
 
     @property
     def shared(self) -> NDArray[np.bool_]:

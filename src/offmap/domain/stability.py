@@ -2,116 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from offmap.columns import CRITERION, HELD_OUT
-from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
-from offmap.domain.detectors import DETECTORS, SIGNALS, Detector, KernelDensity, NearestNeighbours
-from offmap.domain.from_study import materials_of
-from offmap.domain.scoring import Materials, score_task
-from offmap.domain.verdicts import Combined, Standings
-from offmap.errors import UnknownNameError
+from offmap.domain.calibration import calibration_rows
+from offmap.domain.choices import Verdict, expected_error, mean_standing, published, stability
+from offmap.domain.error_model import FEWEST_TASKS
+from offmap.domain.experience import experience
+from offmap.domain.from_study import materials_of, numbers_of, predictions
+from offmap.domain.scoring import Materials
+from offmap.domain.verdicts import verdict
 from offmap.inputs import Inputs
+from offmap.progress import Reporter, Silent
 from offmap.store import Store
+from offmap.tasks.random import random_order
 
-Array = NDArray[np.float64]
+SAMPLE = 8000
+"""Materials on which the published procedure is repeated."""
 
-_SEEDS, _SUBSETS, _SHARE = 3, 3, 2 / 3
 
-
-def stability(
-    materials: Materials,
-    task: int,
-    detectors: Sequence[str] = (*DETECTORS, *SIGNALS),
-    rate: float = FALSE_ALARMS,
+def task_stability(
+    store: Store,
+    inputs: Inputs,
+    name: str,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+    n_sample: int = SAMPLE,
+    with_published: bool = True,
 ) -> pd.DataFrame:
-    """Coverage of one task over seeds, bandwidths, numbers of neighbours and feature sets.
-
-    Parameters
-    ----------
-    materials
-        Features, labels and tasks.
-    task
-        Number of the task.
-    detectors
-        Names of the detectors and signals that are combined.
-    rate
-        False-alarm rate.
-
-    Returns
-    -------
-    DataFrame
-        ``setting``, ``coverage``; the first row is the default.
-    """
-    rows = []
-    for setting, changed, names in _settings(materials, tuple(detectors)):
-        standings = Standings.of(score_task(changed, task, names), rate)
-        coverage = 1 - Combined.mean(standings, rate).out_of_domain.mean()
-        rows.append((setting, float(coverage)))
-    return pd.DataFrame(rows, columns=["setting", "coverage"])
-
-
-def _settings(
-    materials: Materials, detectors: tuple[str, ...]
-) -> Iterator[tuple[str, Materials, tuple[str, ...]]]:
-    yield "default", materials, detectors
-    rows = [str(i) for i in range(len(materials.y))]
-    for seed in range(1, _SEEDS + 1):
-        others = calibration_rows(rows, seed, int(materials.calibration.sum()))
-        yield f"seed {seed}", replace(materials, calibration=others, seed=seed), detectors
-    for word in ("narrow", "wide"):
-        swap = {"kde": f"{__name__}:{word}_kde", "knn": f"{__name__}:{word}_knn"}
-        yield f"{word} kernels", materials, tuple(swap.get(name, name) for name in detectors)
-    p = materials.X.shape[1]
-    for subset in range(1, _SUBSETS + 1):
-        rng = np.random.default_rng(subset)
-        columns = np.sort(rng.choice(p, max(int(_SHARE * p), 1), replace=False))
-        anchor = materials.anchor.columns(columns) if materials.anchor else None
-        part = replace(materials, X=materials.X[:, columns], anchor=anchor)
-        yield f"two thirds of the features, draw {subset}", part, detectors
-
-
-def published(materials: Materials, task: int, seeds: Sequence[int] = (0, 1)) -> pd.DataFrame:
-    """The same of the published procedure: its seed, bandwidth, features and what it is fitted on.
-
-    Parameters
-    ----------
-    materials, task
-        As above; calibration rows count as training rows, as the procedure has none.
-    seeds
-        Of the maps; the study set none.
-
-    Returns
-    -------
-    DataFrame
-        ``setting``, ``coverage``; the first row is the procedure as published, with the first seed.
-    """
-    from offmap.domain import faithful
-
-    test, X = materials.test[:, task], materials.X.astype(np.float64)
-    rows: list[tuple[str, float]] = []
-
-    def look(setting: str, points: Array, bandwidth: float = faithful.BANDWIDTH) -> None:
-        found = faithful.density(points[~test], points[test], bandwidth)
-        rows.append((setting, float((found > faithful.CUT).mean())))
-
-    for seed in seeds:
-        points = faithful.joint_map(X, seed)
-        look(f"seed {seed}" if rows else "as published", points)
-        if seed == seeds[0]:
-            for bandwidth in (0.005, 0.02, 0.05):
-                look(f"bandwidth {bandwidth:g}", points, bandwidth)
-    look("pruned features", faithful.joint_map(X[:, faithful.prune(X)], seeds[0]))
-    look("map fitted on train alone", faithful.train_map(X, test, seeds[0]))
-    return pd.DataFrame(rows, columns=["setting", "coverage"])
-
-
-def task_stability(store: Store, inputs: Inputs, name: str, faithful: bool = False) -> pd.DataFrame:
     """How far the coverage of one task depends on what could have been chosen otherwise.
 
     Parameters
@@ -120,51 +41,89 @@ def task_stability(store: Store, inputs: Inputs, name: str, faithful: bool = Fal
         The study; the table ``domain_stability`` is written there.
     name
         The task, such as ``element/F``.
-    faithful
-        Also that of the published procedure, which takes several maps.
+    n_sample
+        Materials, drawn at random, on which the published procedure is repeated, for it takes a
+        map each time; offmap is repeated on all of them, and on the same sample.
 
     Returns
     -------
     DataFrame
-        ``task``, ``method`` (``offmap`` or ``published``), ``setting``, ``coverage``.
+        ``task``, ``method`` (``offmap`` or ``published``), ``decided_by``, ``setting``,
+        ``coverage``, ``n_materials``.
 
     Raises
     ------
     UnknownNameError
         If no kept task has this name.
     """
+    reporter = reporter or Silent()
     materials, tasks = materials_of(inputs, next(iter(inputs.features)))
-    names = [f"{c}/{h}" for c, h in zip(tasks[CRITERION], tasks[HELD_OUT], strict=True)]
-    if name not in names:
-        raise UnknownNameError("kept task", name, names)
-    table = _both(materials, names.index(name), faithful)
+    task = numbers_of(tasks, [name])[0]
+    ways = _ways(store, inputs, tasks, task, jobs, reporter)
+    with reporter.step(f"Choose otherwise ({name})") as progress:
+        parts = [stability(materials, task, verdicts=ways, progress=progress)]
+    sample = _sample(materials, task, n_sample, inputs)
+    if len(sample.y) < len(materials.y):
+        with reporter.step(f"The same on {len(sample.y):,} materials") as progress:
+            parts.append(stability(sample, 0, progress=progress))
+    table = pd.concat(parts, ignore_index=True).assign(method="offmap")
+    if with_published:
+        with reporter.step(f"The published procedure on {len(sample.y):,}") as progress:
+            other = published(sample, 0, progress=progress).assign(method="published")
+        table = pd.concat([table, other], ignore_index=True)
     table.insert(0, "task", name)
+    table = table[["task", "method", "decided_by", "setting", "coverage", "n_materials"]]
     store.write_table("domain_stability", table, csv=True)
     return table
 
 
-def _both(materials: Materials, task: int, with_published: bool) -> pd.DataFrame:
-    parts = [stability(materials, task).assign(method="offmap")]
-    if with_published:
-        parts.append(published(materials, task).assign(method="published"))
-    return pd.concat(parts, ignore_index=True)[["method", "setting", "coverage"]]
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Range of the coverage, and the verdicts it gives, per method: a row for each.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``method``, ``decided_by``, ``n_materials``, ``n_settings``, ``coverage`` of the
+        default, ``least``, ``most``, ``verdicts``.
+    """
+    keys, rows = ["task", "method", "decided_by", "n_materials"], []
+    for key, part in table.groupby(keys, sort=False):
+        found = list(dict.fromkeys(verdict(share) for share in part["coverage"]))
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {
+                "n_settings": len(part),
+                "coverage": part["coverage"].iat[0],
+                "least": part["coverage"].min(),
+                "most": part["coverage"].max(),
+                "verdicts": ", ".join(found),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-def narrow_kde() -> Detector:
-    """Half the bandwidth."""
-    return KernelDensity(0.5)
+def _ways(
+    store: Store, inputs: Inputs, tasks: pd.DataFrame, task: int, jobs: int, reporter: Reporter
+) -> dict[str, Verdict]:
+    """Ways to decide: with finished tasks, first by the expected error, as an audit does."""
+    ways = {"mean_standing": mean_standing()}
+    known = predictions(store, inputs, next(iter(inputs.features)), tasks)
+    if not known or task not in known[0].y_pred or len(known[0].y_pred) <= FEWEST_TASKS + 1:
+        return ways
+    test = inputs.membership.test_rows(
+        str(tasks[CRITERION].iat[task]), str(tasks[HELD_OUT].iat[task])
+    )
+    learned = experience(store, inputs, known[0].model, jobs, reporter).without(test)
+    decide = expected_error(learned, known[0], inputs.y, inputs.study.seed)
+    return {"expected_error": decide} | ways
 
 
-def wide_kde() -> Detector:
-    """Twice the bandwidth."""
-    return KernelDensity(2.0)
-
-
-def narrow_knn() -> Detector:
-    """The 5th neighbour."""
-    return NearestNeighbours(5)
-
-
-def wide_knn() -> Detector:
-    """The 20th neighbour."""
-    return NearestNeighbours(20)
+def _sample(materials: Materials, task: int, n: int, inputs: Inputs) -> Materials:
+    """Some of the materials, drawn by their ids, with one task."""
+    ids = inputs.material_id.astype(str).tolist()
+    rows = np.sort(random_order(ids, inputs.study.seed)[:n])
+    mask = calibration_rows([ids[i] for i in rows], inputs.study.seed)
+    return replace(
+        materials, X=materials.X[rows], y=materials.y[rows],
+        test=materials.test[rows][:, [task]], calibration=mask,
+    )  # fmt: skip
