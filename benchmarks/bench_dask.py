@@ -5,8 +5,8 @@
 
 The same cells are run by the local engine, one at a time with one thread, and by a scheduler with
 workers of one thread each. Wall time holds all that a user waits for: connecting, scattering,
-training, saving. Predictions are compared bit for bit. Seconds per cell and training material give
-the cost of larger campaigns.
+training, saving. Predictions are compared bit for bit. Processor seconds in the cells say what two
+workers take from each other, and from other work on the machine.
 """
 
 from __future__ import annotations
@@ -57,21 +57,26 @@ def main() -> None:
         home = Path(folder)
         store, seconds = timed(home / "local", inputs, Local(1))
         grid = cells(store)
-        rows = [{"engine": "local, one process", "seconds": seconds}]
+        rows = [row("local, one process", 1, seconds, store)]
         reference = store.read_predictions(grid)
-        facts = [store.run_facts(cell) for cell in grid]
         for n in given.workers:
             with ExitStack() as stack:
                 address = cluster(stack, home / f"cluster-{n}", n)
                 store, seconds = timed(home / f"dask-{n}", inputs, Dask(1, address))
             pd.testing.assert_frame_equal(store.read_predictions(grid), reference, check_exact=True)
-            rows.append({"engine": f"dask, {n} workers", "seconds": seconds})
+            rows.append(row(f"dask, {n} workers", n, seconds, store))
     table = pd.DataFrame(rows)
     table["speed-up"] = table["seconds"].iloc[0] / table["seconds"]
-    cpu, trained = (sum(f[key] for f in facts) for key in ("cpu_seconds", "n_train"))
+    table["efficiency"] = table["speed-up"] / table["processes"]
     print(table.round(2).to_string(index=False))
-    print(f"{len(grid)} cells, bit for bit the same; {cpu:.1f} processor seconds in them,")
-    print(f"{1e6 * cpu / trained:.1f} microseconds per training material")
+    print(f"{len(grid)} cells, bit for bit the same")
+
+
+def row(engine: str, processes: int, seconds: float, store: Store) -> dict[str, object]:
+    """Seconds waited, and processor seconds in the cells: more of them, where cores are shared."""
+    facts = [store.run_facts(cell) for cell in cells(store)]
+    cpu = sum(fact["cpu_seconds"] for fact in facts)
+    return {"engine": engine, "processes": processes, "seconds": seconds, "in cells": cpu}
 
 
 def timed(folder: Path, inputs: Inputs, engine: Local | Dask) -> tuple[Store, float]:

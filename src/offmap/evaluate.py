@@ -165,7 +165,12 @@ def evaluate(
     engine = engine or Local(jobs)
     columns = max([values.values.shape[1] for values in inputs.features.values()], default=0)
     at_once = min(engine.jobs, len(todo)) if isinstance(engine, Local) else 0
-    say_if_short("Train and predict", to_train(len(inputs), columns, at_once), reporter)
+    settings = inputs.study.model_settings
+    needed = [
+        to_train(len(inputs), columns, at_once, model, settings.get(model))
+        for model in {cell.model for cell in todo}
+    ]
+    say_if_short("Train and predict", max(needed), reporter)
     where = (store, inputs, todo, how)
     results = (
         _on_cluster(engine, *where, reporter.say)

@@ -21,7 +21,7 @@ from offmap.columns import (
 )
 from offmap.datasets.base import Dataset
 from offmap.errors import DataError
-from offmap.memory import say_if_short, to_describe
+from offmap.memory import say_if_short, to_describe, to_find_symmetry
 from offmap.models.base import consumes
 from offmap.progress import Progress, Reporter, Silent
 from offmap.representations.base import Features
@@ -168,6 +168,8 @@ def prepare(
             file = study.model_settings.get(model, {}).get("descriptions")
             words = descriptions(dataset.crystals, file, jobs, progress)
         reasons |= {i: f"{DESCRIPTION}: {why}" for i, why in words.reasons.items()}
+    if dataset.crystals.has_structure:
+        say_if_short("Find symmetry", to_find_symmetry(len(dataset), jobs), reporter)
     with reporter.step("Find symmetry") as progress:
         known = _known_space_groups(dataset, study, store)
         found = attributes(dataset.crystals, study.symprec, jobs, progress, known)

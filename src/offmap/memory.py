@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from offmap.progress import Reporter
 
@@ -66,28 +68,62 @@ def _own_limit(proc: Path) -> int | None:
 
 def to_describe(n: int, n_columns: int) -> int:
     """Bytes to have the features of n crystals in hand: twice, while they are put in order."""
-    return int(_BASE + n * (2 * n_columns * 8 + _PER_CRYSTAL))
+    return int(_BASE + n * (2 * n_columns * _DOUBLE + _PER_CRYSTAL))
 
 
-def to_train(n: int, n_columns: int, jobs: int) -> int:
-    """Bytes to train ``jobs`` models at once on n crystals.
+def to_find_symmetry(n: int, jobs: int) -> int:
+    """Bytes to find the attributes of n crystals that are in hand already."""
+    return int(jobs * _BASE + n * _PER_ATTRIBUTES)
 
-    Each holds its training rows in single precision, and what its library makes of them.
+
+def to_train(
+    n: int, n_columns: int, jobs: int, model: str = "", settings: Mapping[str, Any] | None = None
+) -> int:
+    """Bytes to train ``jobs`` models at once on n crystals whose features are in hand.
+
+    Workers map one array in single precision, and each copies its training rows. The libraries of
+    boosted trees add little to it; the nodes of a forest, about ``1.3 n`` in each tree, add up.
     """
-    shared = n * n_columns * (8 + 4)
-    each = _BASE + n * n_columns * _PER_VALUE_IN_TRAINING
-    return int(shared + jobs * each)
+    trees = (settings or {}).get("n_estimators", _TREES)
+    nodes = trees * _PER_ROW_OF_A_TREE if model == "rf" and isinstance(trees, int) else 0
+    each = _BASE + n * (n_columns * _SINGLE * _COPIES.get(model, 2) + nodes)
+    return int(n * n_columns * _SINGLE + jobs * each)
 
 
 def to_score(n_predictions: int) -> int:
     """Bytes to score so many predictions in one table."""
-    return int(_BASE + n_predictions * _PER_PREDICTION)
+    return int(_BASE + n_predictions * _PER_PREDICTION_SCORED)
 
 
-# Reckoned from the arrays that a stage holds; benchmarks/bench_memory.py measures them.
+def to_report(n_predictions: int) -> int:
+    """Bytes to draw so many predictions."""
+    return int(_BASE + n_predictions * _PER_PREDICTION_DRAWN)
+
+
+def to_find_domain(n: int, n_columns: int, jobs: int) -> int:
+    """Bytes to judge tasks over n crystals whose features are in hand, ``jobs`` at once.
+
+    All tasks share one copy in single precision; each copies its training rows and their places in
+    the spaces of the detectors. The verdicts grow with the materials.
+    """
+    return int(_BASE + n * (n_columns * _SINGLE * (1 + 3 * jobs) + _PER_VERDICTS))
+
+
+def to_decompose(n: int, n_columns: int, jobs: int) -> int:
+    """Bytes to take errors apart over n crystals whose features are in hand, ``jobs`` at once."""
+    return int(_BASE + 2 * n * n_columns * _SINGLE + jobs * (_BASE + n * n_columns * _SINGLE))
+
+
+# Measured by benchmarks/bench_memory.py; docs/cluster.md has the table.
+_SINGLE, _DOUBLE = 4, 8
+_TREES = 100
+_COPIES = {"lgbm": 1.0, "xgb": 1.2, "rf": 1.0}
 _PER_CRYSTAL = 3000
-_PER_VALUE_IN_TRAINING = 8.0
-_PER_PREDICTION = 150
+_PER_ATTRIBUTES = 1500
+_PER_ROW_OF_A_TREE = 85
+_PER_PREDICTION_SCORED = 300
+_PER_PREDICTION_DRAWN = 100
+_PER_VERDICTS = 12_000
 
 
 def say_if_short(stage: str, needed: int, reporter: Reporter) -> None:

@@ -20,7 +20,7 @@ from offmap.engines.dask import Dask
 from offmap.errors import StudyError
 from offmap.evaluate import cells, choose, estimate_seconds, evaluate, grid, with_folds
 from offmap.inputs import Inputs, prepare
-from offmap.memory import say_if_short, to_score
+from offmap.memory import say_if_short, to_report, to_score
 from offmap.models.base import consumes
 from offmap.opening import held
 from offmap.progress import Reporter, Silent
@@ -204,6 +204,10 @@ def report(store: Store, reporter: Reporter | None = None) -> Path:
     from offmap.report.build import report as build
 
     reporter = reporter or Silent()
+    if store.has_table("tasks"):
+        tasks = store.read_table("tasks")
+        planned = int(tasks.loc[tasks["kept"], "n_test"].sum()) * len(store.study().models)
+        say_if_short("Report", to_report(planned), reporter)
     with reporter.step("Report") as progress:
         progress(0, 1)
         path: Path = build(store)

@@ -34,6 +34,7 @@ from offmap.engines import Local, Outcome
 from offmap.errors import SettingsError
 from offmap.evaluate import choose
 from offmap.inputs import Inputs
+from offmap.memory import say_if_short, to_decompose
 from offmap.notebook import tables_html
 from offmap.progress import Reporter, Silent
 from offmap.store import Cell, Store
@@ -143,6 +144,8 @@ def bias(
     tell = partial(verdict, unit=inputs.dataset.unit(inputs.target))
     tables = BiasTables(store, _signed(inputs, predictions, reporter), digests, tell)
     described = describe(inputs, jobs, reporter)
+    n, n_columns = described.values.shape
+    say_if_short("Decompose errors", to_decompose(n, n_columns, jobs), reporter)
     rests_on = {} if faithful else digests
     if faithful:
         chosen = as_study_cells(chosen, described.representation)

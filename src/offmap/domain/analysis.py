@@ -18,6 +18,7 @@ from offmap.domain.scoring import score_tasks
 from offmap.domain.tables import Domain, beside, tables_of, together, write, written
 from offmap.errors import DataError, SettingsError
 from offmap.inputs import Inputs
+from offmap.memory import say_if_short, to_find_domain
 from offmap.progress import Reporter, Silent
 from offmap.store import Store
 
@@ -130,6 +131,8 @@ def _representation(
     held_out: Sequence[str],
 ) -> Iterator[Domain]:
     """The tables for each model that the representation can explain."""
+    n, n_columns = inputs.features[representation].values.shape
+    say_if_short("Domain of each task", to_find_domain(n, n_columns, jobs), reporter)
     materials, tasks = materials_of(inputs, representation)
     chosen = numbers_of(tasks, held_out)
     known = predictions(store, inputs, representation, tasks)
