@@ -45,10 +45,10 @@ def members(path: Path) -> list[str]:
     """Files in a zip archive that hold data: no folders, hidden files or macOS leftovers."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError) as error:
+            names = archive.namelist()
+    except (*DAMAGED, ValueError) as error:
         raise DataError(f"{path} is not a readable zip archive: {error}") from error
-    return [name for name in names if not _hidden(name)]
+    return [name for name in names if name and not name.endswith("/") and not _hidden(name)]
 
 
 def _hidden(name: str) -> bool:

@@ -170,5 +170,5 @@ def _cells(
 ) -> dict[str, Any] | Bad:
     try:
         return {**cells, STRUCTURE: read(files[name])}
-    except (*archives.DAMAGED, DataError) as error:
+    except (*archives.DAMAGED, RuntimeError, DataError) as error:  # also what is encrypted
         return Bad(row, str(cells["material_id"]), f"{name} cannot be read: {error}")
