@@ -121,7 +121,8 @@ def _near_and_far(n_near: int, n_far: int, seed: int) -> Residuals:
 def test_extrapolation_is_not_judged_by_the_many_tasks_that_are_not() -> None:
     known = _near_and_far(60, 14, seed=8)
     assert set(known.verdict[known.task >= 60]) == {VERDICTS.index("extrapolation")}
-    table = measured(known, _unshared(known), 0.9, of="extrapolation").set_index("bin")
+    far = known.tasks_that_are("extrapolation")
+    table = measured(known, _unshared(known), 0.9, tasks=far).set_index("bin")
     assert table.loc["all", "n_tasks"] == 14
     assert table.loc["all", "interval_coverage"] > 0.88
     pooled = replace(known, verdict=np.full(len(known), VERDICTS.index("extrapolation")))

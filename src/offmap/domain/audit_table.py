@@ -71,7 +71,8 @@ def add_intervals(
     made = intervals(residuals, found.standing, found.expected.score, nominal, widest)
     _put(materials, made)
     word = verdict(float((found.standing <= 1).mean()))
-    bins = measured(residuals, learned.shared, nominal, widest=widest, of=word)
+    like_it = residuals.tasks_that_are(word)
+    bins = measured(residuals, learned.shared, nominal, widest=widest, tasks=like_it)
     return _with_audited(bins.assign(verdict=word), materials)
 
 

@@ -64,6 +64,10 @@ class Residuals:
     task: Rows
     verdict: Rows
 
+    def tasks_that_are(self, word: str) -> Rows:
+        """Codes of the tasks with a verdict."""
+        return np.unique(self.task[self.verdict == VERDICTS.index(word)])
+
     @classmethod
     def of(cls, standing: Array, expected: Array, error: Array, task: Rows) -> Residuals:
         """With the verdict on each task that its rows give."""
@@ -187,7 +191,7 @@ def measured(
     nominal: float,
     seed: int = 0,
     widest: float = np.inf,
-    of: str = "",
+    tasks: Rows | None = None,
 ) -> pd.DataFrame:
     """Coverage of the intervals on every finished task, made without it.
 
@@ -200,8 +204,8 @@ def measured(
         rows say nothing about the task, whichever task they are from.
     nominal, widest
         As for :func:`intervals`.
-    of
-        Only tasks with this verdict.
+    tasks
+        Only these tasks; by default all.
 
     Returns
     -------
@@ -211,9 +215,8 @@ def measured(
         its ends over resampled tasks, ``interval_coverage_q10`` (of the tenth of tasks that are
         covered worst), ``half_width`` (median) and ``abstained`` (share without an interval).
     """
-    chosen = known.verdict == VERDICTS.index(of) if of else np.ones(len(known), dtype=bool)
     parts = [pd.DataFrame(columns=["task", "bin", "half_width", "held"], dtype=float)]
-    for t in np.unique(known.task[chosen]):
+    for t in np.unique(known.task if tasks is None else tasks):
         mine = known.task == t
         rest = known.take(~mine & ~shared[:, t])
         found = intervals(rest, known.standing[mine], known.expected[mine], nominal, widest)
