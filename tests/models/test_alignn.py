@@ -418,25 +418,3 @@ def test_the_network_of_the_study_overfits_64_crystals(toy_dataset: Dataset) -> 
     y = toy_dataset.frame["energy"].to_numpy()[small]
     model = Alignn("paper", epochs=30, batch_size=16, n_jobs=2).fit(crystals, y)
     assert np.abs(model.predict(crystals) - y).mean() < 0.02
-
-
-@pytest.mark.slow
-def test_it_beats_the_mean_and_a_ridge_of_compositions(real_data: Path) -> None:
-    """On 400 crystals that 1,600 others were learned from."""
-    from sklearn.linear_model import RidgeCV
-
-    from offmap import datasets
-    from offmap.representations.featurize import featurize
-
-    data = datasets.load(str(real_data / "mp2018.parquet"), "formation_energy_per_atom")
-    data = data.take(np.sort(np.random.default_rng(0).permutation(len(data))[:2000]))
-    y = data.frame["formation_energy_per_atom"].to_numpy()
-    test = np.arange(2000) % 5 == 0
-    crystals = data.crystals
-    model = Alignn("fast", hidden=64, epochs=12, n_jobs=2).fit(crystals.take(~test), y[~test])
-    mae = np.abs(model.predict(crystals.take(test)) - y[test]).mean()
-    X = np.nan_to_num(featurize(crystals, "magpie").values)
-    X = (X - X[~test].mean(0)) / np.maximum(X[~test].std(0), 1e-9)
-    ridge = RidgeCV(np.logspace(-1, 4, 12)).fit(X[~test], y[~test])
-    assert mae < np.abs(ridge.predict(X[test]) - y[test]).mean()
-    assert mae < np.abs(y[test] - y[~test].mean()).mean()
