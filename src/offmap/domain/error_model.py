@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 # Rows per task that the error model is fitted on: large tasks would otherwise be all it sees.
-_PER_TASK = 300
+_PER_TASK = 200
 _TREES, _LEAVES = 150, 12
 # Finished tasks below which nothing can be learned.
 FEWEST_TASKS = 8
@@ -39,19 +39,25 @@ class Examples:
         Absolute errors, shape (n,).
     task, material
         Codes of the task and of the material, shape (n,).
+    context
+        Other numbers, with which errors may rise or fall, shape (n, n_numbers).
     """
 
     features: Array
     error: Array
     task: Rows
     material: Rows
+    context: Array | None = None
 
     def __len__(self) -> int:
         return len(self.error)
 
     def take(self, rows: NDArray[Any]) -> Examples:
         """Some of the rows."""
-        return Examples(self.features[rows], self.error[rows], self.task[rows], self.material[rows])
+        context = None if self.context is None else self.context[rows]
+        return Examples(
+            self.features[rows], self.error[rows], self.task[rows], self.material[rows], context
+        )
 
     def thinned(self, per_task: int = _PER_TASK, seed: int = 0) -> Examples:
         """At most ``per_task`` rows of each task, drawn at random."""
@@ -91,27 +97,32 @@ class ErrorModel:
                 f"an error model needs at least {FEWEST_TASKS} finished tasks, not {n_tasks}"
             )
         self.unit = max(float(np.median(examples.error)), np.finfo(float).tiny)
+        table = _beside(examples.features, examples.context)
         _, code, count = np.unique(examples.task, return_inverse=True, return_counts=True)
         settings = {
             # A Gamma-like loss: relative errors count, and the mean is what is predicted.
             "objective": "tweedie", "tweedie_variance_power": 1.6, "num_leaves": _LEAVES,
             "learning_rate": 0.05, "min_data_in_leaf": 60, "lambda_l2": 5.0, "max_bin": 63,
             "feature_fraction": 0.6, "bagging_fraction": 0.7, "bagging_freq": 1,
-            "monotone_constraints": [1] * examples.features.shape[1],
+            "monotone_constraints": [1] * examples.features.shape[1]
+            + [0] * (table.shape[1] - examples.features.shape[1]),
             "monotone_constraints_method": "basic",
             "num_threads": 1, "seed": self.seed, "deterministic": True, "force_row_wise": True,
             "verbosity": -1,
         }  # fmt: skip
-        data = lightgbm.Dataset(
-            examples.features, examples.error / self.unit, weight=1 / count[code] ** 0.5
-        )
+        data = lightgbm.Dataset(table, examples.error / self.unit, weight=1 / count[code] ** 0.5)
         self.booster: Any = lightgbm.train(settings, data, _TREES)
         return self
 
-    def predict(self, features: Array) -> Array:
+    def predict(self, features: Array, context: Array | None = None) -> Array:
         """Expected absolute error, shape (n,)."""
-        expected: Array = self.unit * np.asarray(self.booster.predict(features, num_threads=1))
+        table = _beside(features, context)
+        expected: Array = self.unit * np.asarray(self.booster.predict(table, num_threads=1))
         return expected
+
+
+def _beside(features: Array, context: Array | None) -> Array:
+    return features if context is None else np.hstack([features, context])
 
 
 def leave_task_out(

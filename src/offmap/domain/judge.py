@@ -62,6 +62,20 @@ class Judged:
     error: Array | None
 
 
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What else bears on the error, with which it may rise or fall.
+
+    Parameters
+    ----------
+    test, calibration
+        Numbers of the test and calibration rows, shapes (n_test, m) and (n_calibration, m).
+    """
+
+    test: Array
+    calibration: Array
+
+
 def judge(
     scores: TaskScores,
     y: Array,
@@ -93,7 +107,7 @@ def judge(
     return Judged(scores, standings, features, error)
 
 
-def examples(judged: Sequence[Judged]) -> Examples:
+def examples(judged: Sequence[Judged], contexts: Mapping[int, Context] | None = None) -> Examples:
     """The test rows of all tasks whose errors are known and whose features agree."""
     names = max((j.features.names for j in judged if j.error is not None), key=len, default=())
     usable = [j for j in judged if j.error is not None and j.features.names == names]
@@ -104,23 +118,32 @@ def examples(judged: Sequence[Judged]) -> Examples:
         _stacked([np.asarray(j.error)[ok] for j, ok in parts], (0,)),
         _stacked([np.full(int(ok.sum()), j.scores.task) for j, ok in parts], (0,)).astype(np.int64),
         _stacked([j.scores.test[ok] for j, ok in parts], (0,)).astype(np.int64),
+        _stacked([contexts[j.scores.task].test[ok] for j, ok in parts], (0, 0))
+        if contexts
+        else None,
     )
 
 
-def expected_errors(judged: Sequence[Judged], seed: int = 0) -> dict[int, Combined]:
+def expected_errors(
+    judged: Sequence[Judged], seed: int = 0, contexts: Mapping[int, Context] | None = None
+) -> dict[int, Combined]:
     """Expected absolute error of the test and calibration rows of each task, leave-task-out.
 
-    Empty where too few tasks are finished to learn from.
+    Empty where too few tasks are finished to learn from. ``contexts`` has what else bears on the
+    errors, for every task whose errors are known.
     """
-    known = examples(judged)
+    known = examples(judged, contexts)
     tasks = np.unique(known.task)
     if len(tasks) <= FEWEST_TASKS:
         return {}
     by_task = {j.scores.task: j for j in judged}
     found = {}
     for task, model in leave_task_out(known, tasks.tolist(), seed):
-        features = by_task[task].features
-        found[task] = Combined(model.predict(features.test), model.predict(features.calibration))
+        features, context = by_task[task].features, contexts[task] if contexts else None
+        found[task] = Combined(
+            model.predict(features.test, context.test if context else None),
+            model.predict(features.calibration, context.calibration if context else None),
+        )
     return found
 
 

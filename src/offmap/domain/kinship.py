@@ -15,9 +15,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.domain.chemistry import CHEMICAL, gaps
 from offmap.domain.error_model import FEWEST_TASKS
-from offmap.domain.judge import Judged, Predictions
-from offmap.domain.substitution import Compositions, gap, properties
+from offmap.domain.judge import Context, Judged
+from offmap.domain.substitution import Compositions, properties
 from offmap.domain.verdicts import Combined
 from offmap.inputs import Inputs
 
@@ -30,12 +31,9 @@ Rows = NDArray[np.int64]
 _REACH = (0.3, 0.5, 0.8, 1.3)
 _OWN = (0.1, 0.3, 1.0)
 _NOISE = (0.05, 0.1, 0.2, 0.4)
-# Materials of a task that are looked at, at most, and that must remain, at least.
-_MOST, _FEWEST = 1500, 20
+# Materials of a task that must remain.
+_FEWEST = 20
 _LEVEL = 10.0
-
-CHEMICAL = ("element", "period", "group")
-"""Criteria that leave elements out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ def kin(
     compositions: Compositions,
     task: int,
     test: NDArray[np.bool_],
-    y_pred: Array,
+    gap: Array,
     expected: Array,
     error: Array,
 ) -> Kin | None:
@@ -82,17 +80,16 @@ def kin(
         Of all materials.
     task, test
         Number of the task, and mask of its test set, shape (n,).
-    y_pred, expected, error
-        Prediction, expected and true absolute error of its test rows, shape (n_test,).
+    gap, expected, error
+        How far the prediction lies from what replacements give, expected and true absolute error of
+        its test rows, shape (n_test,).
     """
     new, rows = compositions.new_elements(test), np.flatnonzero(test)
     if not len(new):
         return None
     weight = compositions.fractions[rows][:, new].sum(axis=0)
     place = (properties()[new] * (weight / weight.sum())[:, None]).sum(axis=0)
-    some = np.random.default_rng(0).permutation(len(rows))[:_MOST]
-    gaps = gap(compositions.replaced(test, rows[some]), y_pred[some])
-    signals = np.log(np.array([gaps.mean(), expected.mean()]))
+    signals = np.log(np.array([gap.mean(), expected.mean()]))
     return Kin(task, place, signals, rows, error)
 
 
@@ -155,7 +152,8 @@ def expected_maes(
     inputs: Inputs,
     judged: Sequence[Judged],
     expected: Mapping[int, Combined],
-    model: Predictions,
+    compositions: Compositions,
+    contexts: Mapping[int, Context],
     criterion: Sequence[str],
 ) -> dict[int, float]:
     """Expected mean absolute error of each finished task.
@@ -166,14 +164,13 @@ def expected_maes(
     mean = {j.scores.task: float(expected[j.scores.task].score.mean()) for j in judged
             if j.scores.task in expected}  # fmt: skip
     test = inputs.membership.matrix[:, inputs.tasks()["kept"].to_numpy(bool)]
-    compositions = Compositions(fractions_of(inputs), inputs.y)
     kindred: dict[str, list[Kin]] = {}
     for one in (j for j in judged if j.scores.task in mean and j.error is not None):
         task, ok = one.scores.task, np.isfinite(np.asarray(one.error))
         if criterion[task] not in CHEMICAL or not ok.all():
             continue
         found = kin(
-            compositions, task, test[:, task], model.y_pred[task], expected[task].score,
+            compositions, task, test[:, task], gaps(contexts[task].test), expected[task].score,
             np.asarray(one.error),
         )  # fmt: skip
         if found is not None:
@@ -181,10 +178,3 @@ def expected_maes(
     for members in kindred.values():
         mean |= {task: value for task, (value, _) in forecasts(members, test).items()}
     return mean
-
-
-def fractions_of(inputs: Inputs) -> NDArray[np.float32]:
-    """Atomic fractions of each material, shape (n, 119)."""
-    counts = np.asarray(inputs.dataset.crystals.counts, dtype=np.float32)
-    fractions: NDArray[np.float32] = counts / counts.sum(axis=1, keepdims=True)
-    return fractions

@@ -33,7 +33,7 @@ class Reference:
         Labels, shape (n,); only detectors that learn from labels need them.
     weights
         Importance of each feature to the model that is judged, shape (p,); by default that of the
-        scouts, or equal where there are no labels.
+        anchor or of the scouts, or equal where there are no labels.
     moments
         Moments of ``X`` where they are known already (by subtraction, say).
     seed
@@ -92,6 +92,8 @@ class Reference:
     @cached_property
     def weights(self) -> Array:
         """Importance of each feature, summing to one, shape (p,)."""
+        if self._weights is None and self.anchor is not None and self.anchor.y is not None:
+            return normalised(self.anchor.gain)
         if self._weights is None and self.y is not None:
             return self.scouts.importance
         return normalised(np.ones(self.X.shape[1]) if self._weights is None else self._weights)

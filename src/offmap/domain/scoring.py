@@ -180,8 +180,14 @@ def score_task(
         {name: score[n:] for name, score in found.items()},
         {name: value[:n] for name, value in said.items()},
         {name: value[n:] for name, value in said.items()},
-        two_sample_auc(train.X, materials.X[materials.rows(task)[2]], materials.seed),
+        _distinct(materials, train.X, task),
     )
+
+
+def _distinct(materials: Materials, learn: NDArray[np.float32], task: int) -> float:
+    columns = materials.anchor.top if materials.anchor else None
+    test = materials.X[materials.test[:, task]]
+    return two_sample_auc(learn, test, materials.seed, columns=columns)
 
 
 def _reference(

@@ -98,23 +98,19 @@ class Compositions:
         ndarray
             Shape (n_rows, n_replacements), in the unit of the label.
         """
-        coefficients, new = self.fit(test), self.new_elements(test)
+        coefficients, new = self.fit(test).astype(np.float32), self.new_elements(test)
         known = np.setdiff1d(self.used, new)
-        found = []
-        for place in range(min(N_REPLACEMENTS, len(known))):
-            changed = self.fractions[rows]
-            for z in new:
-                instead = known[np.argsort(_distance(z, known), kind="stable")[place]]
-                changed[:, instead] += changed[:, z]
-                changed[:, z] = 0
-            found.append(self.terms(changed) @ coefficients)
-        return np.stack(found, axis=1)
-
-
-def gap(replaced: Array, y_pred: Array) -> Array:
-    """How far the prediction may lie from what replacements give: the largest difference, (n,)."""
-    largest: Array = np.abs(replaced - y_pred[:, None]).max(axis=1)
-    return largest
+        nearest = [known[np.argsort(_distance(z, known), kind="stable")] for z in new]
+        found = np.zeros((len(rows), min(N_REPLACEMENTS, len(known))))
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            for place in range(found.shape[1]):
+                changed = self.fractions[rows[part]]
+                for z, instead in zip(new, nearest, strict=True):
+                    changed[:, instead[place]] += changed[:, z]
+                    changed[:, z] = 0
+                found[part, place] = self.terms(changed) @ coefficients
+        return found
 
 
 def properties() -> Array:

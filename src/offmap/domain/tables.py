@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from offmap.columns import CHEMICAL_SYSTEM, CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
+from offmap.domain.chemistry import compositions_of, contexts
 from offmap.domain.curves import risk_curves
 from offmap.domain.from_study import numbers_of
 from offmap.domain.judge import (
@@ -133,13 +134,15 @@ def tables_of(
         Share of in-distribution materials that may be called out of domain.
     """
     study = inputs.study
-    expected = expected_errors(judged, study.seed)
+    criterion = tasks[CRITERION].astype(str).tolist()
+    compositions = compositions_of(inputs)
+    known = contexts(inputs, compositions, judged, model, criterion)
+    expected = expected_errors(judged, study.seed, known)
     combined = {j.scores.task: Combined.mean(j.features, rate) for j in judged}
     verdicts = {t: expected.get(t, combined[t]) for t in combined}
     systems = inputs.attributes.frame[CHEMICAL_SYSTEM].to_numpy(dtype=object)
     controls = control_rows(inputs, judged, model)
-    criterion = tasks[CRITERION].astype(str).tolist()
-    maes = expected_maes(inputs, judged, expected, model, criterion) if expected else {}
+    maes = expected_maes(inputs, judged, expected, compositions, known, criterion)
     n_train = tasks[N_TRAIN].astype(int).tolist()
     rows, parts = [], []
     for j in judged:
