@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra nn is not installed")
 
 from offmap import Study  # noqa: E402
 from offmap.datasets.base import Dataset  # noqa: E402
+from offmap.domain import faithful_study  # noqa: E402
 from offmap.errors import StudyError  # noqa: E402
 from offmap.evaluate import _work, cells, evaluate  # noqa: E402
 from offmap.inputs import Inputs, prepare, shared_arrays  # noqa: E402
@@ -140,3 +141,24 @@ def test_without_its_extra_a_study_says_which_to_install(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert f"pip install 'offmap[{extra}]'" in done.stderr
+
+
+def test_the_published_map_is_drawn_of_embeddings_that_never_saw_the_group(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """UMAP wants more crystals than there are here: two components stand in for it."""
+    store = create(tmp_path / "s", inputs)
+    cell = cells_of(store, "gmp")[-1]
+    evaluate(store, inputs, chosen=[cell])
+    seen = []
+
+    def two_components(X: Any, seed: int | None) -> Any:
+        seen.append(X)
+        return X[:, :2] + np.random.default_rng(0).normal(size=(len(X), 2)) * 1e-3
+
+    monkeypatch.setattr(faithful_study, "joint_map", two_components)
+    task = f"{cell.criterion}/{cell.held_out}"
+    found = faithful_study.faithful_study(store, inputs, held_out=[task], embedded="gmp").tasks
+    np.testing.assert_array_equal(seen[0], embeddings(store, cell, inputs.dataset.crystals))
+    assert found[["representation", "model"]].to_numpy().tolist() == [["gmp embedding", "gmp"]]
+    assert found["n_in"].iat[0] + found["n_out"].iat[0] == found["n_test"].iat[0]
