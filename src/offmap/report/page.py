@@ -21,6 +21,7 @@ from offmap.report import (
     extrapolation,
     failures,
     faithful,
+    matched,
     models,
     scaling,
     sources,
@@ -53,7 +54,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "extrapolation",
         "Extrapolation?",
         "Is that extrapolation?",
-        (extrapolation.section, domain.trust, faithful.section),
+        (extrapolation.section, matched.section, domain.trust, faithful.section),
     ),
     Chapter(
         "why",
