@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT, label
@@ -76,10 +77,11 @@ class MatchedGaps(Drawn):
         axes.set(title=self.title, xlabel=label("r2"), ylabel=label("matched_gap", self.unit))
         for words, colour, part in self.sides():
             gap = part["matched_gap"]
-            ends = [gap - part["matched_gap_low"], part["matched_gap_high"] - gap]
+            low, high = part["matched_gap_low"], part["matched_gap_high"]
+            ends = np.stack([gap - low, high - gap])
             axes.errorbar(
-                part["r2"], gap, yerr=ends, fmt="o", color=colour, markersize=3.5, linewidth=0.7,
-                label=words,
+                part["r2"].to_numpy(), gap.to_numpy(), yerr=ends, fmt="o", color=colour,
+                markersize=3.5, linewidth=0.7, label=words,
             )  # fmt: skip
         axes.axhline(0, color=INK, linewidth=0.8)
         legend_below(axes)
