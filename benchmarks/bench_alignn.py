@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from offmap import datasets
 from offmap.models.alignn.batch import GraphData
@@ -46,8 +47,9 @@ def main() -> None:
     )
     seconds = timed(lambda: mine(batch), mine, given.steps)
     print(f"| offmap | {seconds:.2f} |", flush=True)
+    bound = products(lambda: mine(batch))
     if theirs is None:
-        print("| alignn | not installed |")
+        print(f"| alignn | not installed |\n\n{bound}")
         return
     network, forward = theirs
     other = timed(forward, network, given.steps)
@@ -55,6 +57,23 @@ def main() -> None:
         difference = float((mine(batch) - forward()).abs().max())
     print(
         f"| alignn | {other:.2f} |\n\nratio {other / seconds:.1f}; outputs within {difference:.0e}"
+    )
+
+
+def products(forward: Callable[[], torch.Tensor]) -> str:
+    """Matrix products of a step, and how long they take as fast as one of that shape goes here."""
+    with FlopCounterMode(display=False) as counter:
+        forward().square().mean().backward()
+    pairs, weight = torch.randn(2048, 256), torch.randn(256, 256)
+    seconds = []
+    for _ in range(40):
+        begun = time.process_time()
+        pairs @ weight
+        seconds.append(time.process_time() - begun)
+    work, rate = counter.get_total_flops(), 2 * 2048 * 256**2 / float(np.median(seconds[5:]))
+    return (
+        f"{work / 1e9:.0f} GFLOP of matrix products, {work / rate:.2f} s at the"
+        f" {rate / 1e9:.0f} GFLOP/s of a product of 2048 x 256 x 256"
     )
 
 

@@ -70,7 +70,7 @@ def backward(terms: Terms, grad_h: Tensor, grad_z: Tensor, g: Gradients) -> None
         kernels.backward(chunk.n, chunk.degree, chunk.edges.start, chunk.pairs.start, *rest)
         if t.z is None or t.weight is None or g.z is None or g.weight is None:
             continue
-        g.weight.addmm_(room[:n].T, t.z[chunk.pairs])
+        torch.addmm(g.weight, room[:n].T, t.z[chunk.pairs], out=g.weight)
         if t.keep_z:
             torch.addmm(grad_z[chunk.pairs], room[:n], t.weight, out=g.z[chunk.pairs])
         else:
