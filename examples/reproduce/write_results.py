@@ -223,13 +223,22 @@ def bias(tables: Tables) -> str:
 
 
 def scaling(tables: Tables) -> str:
-    """The verdict of each curve."""
-    found = tables.get("scaling")
-    if found is None or "verdict" not in found:
+    """The error at the largest size, the forecast for ten times as much, and the verdict."""
+    found = tables.get("scaling_laws")
+    if found is None:
         return ""
-    told = found.dropna(subset=["verdict"]).drop_duplicates([CRITERION, HELD_OUT, "verdict"])
-    rows = [(f"{r.criterion} {r.held_out}", f"`{r.model}`", r.verdict) for r in told.itertuples()]
-    return markdown(["task", "model", "verdict"], rows)
+    laws = found[found["test"] == "held_out"].sort_values(["curve", CRITERION, HELD_OUT])
+    rows = [
+        (f"{r.criterion} {r.held_out}", r.curve, f"{int(r.largest):,}", f"{r.mae_largest:.3f}",
+         f"{r.mae_at_10x:.3f} [{r.mae_at_10x_low:.3f}, {r.mae_at_10x_high:.3f}]"
+         if r.curve == "size" else "", r.verdict)
+        for r in laws.itertuples()
+    ]  # fmt: skip
+    head = ["task", "curve", "largest", "MAE there", "MAE at ten times, forecast", "exponents"]
+    return (
+        "Models trained on parts of the materials outside each group, up to four fifths of them"
+        " (size), or followed over their trees (time).\n\n"
+    ) + markdown(head, rows)
 
 
 Section = tuple[str, str, Callable[[Tables], str]]
@@ -242,7 +251,7 @@ SECTIONS: tuple[Section, ...] = (
     ("Interpolation or extrapolation (`verdicts`)", "verdicts", domain),
     ("The published domains (`domain_faithful`)", "domain_faithful", faithful),
     ("Where the bias comes from (`bias`)", "bias", bias),
-    ("Would more data help (`scaling`)", "scaling", scaling),
+    ("Would more data help (`scaling_laws`)", "scaling_laws", scaling),
 )
 
 CAPTIONS = {
