@@ -2,18 +2,24 @@
 
 ``python benchmarks/bench_domain.py FILE [--limit N] [--tasks N] [--loop N] [--jobs N]``
 
-Every kept task is scored with the default detectors and signals. With ``--tasks N`` only N tasks,
-spread over the sizes, are timed, and the time of all follows from a straight line in the number of
-rows that are scored. The loop uses scikit-learn, scipy and LightGBM as they come, on the same rows,
-detector by detector and with the same two-sample classifier, on ``--loop N`` tasks, and is
-extrapolated likewise; it has none of the five signals that look at labels. Times are processor
-seconds, so that other work on the machine counts little.
+Every kept task is scored twice: with the default detectors and the two-sample classifier alone, and
+with the signals that look at labels as well. With ``--tasks N`` only N tasks, spread over the
+sizes, are timed, and the time of all follows from a straight line in the number of rows scored.
+
+The loop does the same task by task with scikit-learn, scipy and LightGBM as they come: on ``--loop
+N`` tasks from the smallest to the largest, detector by detector. Each is extrapolated to all tasks
+by what its cost grows with (training times scored rows for neighbours and kernels, training rows
+for fits). Its signals come from small models like those of offmap, or, as usual, from refitting the
+study's model on six bootstrap samples; of the six one is timed, and of the kernel density a hundred
+rows. Times are processor seconds, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,8 +27,11 @@ import pandas as pd
 from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.from_study import materials_of
 from offmap.domain.scoring import Materials, score_tasks
+from offmap.domain.scouts import Scouts
 from offmap.inputs import prepare
 from offmap.study import Study
+
+REFITS = 6
 
 
 def main() -> None:
@@ -33,53 +42,75 @@ def main() -> None:
     parser.add_argument("--loop", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
-    inputs = prepare(
-        Study(dataset=given.dataset, limit=given.limit, exclude=("suspect",)), given.jobs
-    )
+    inputs = prepare(Study(dataset=given.dataset, limit=given.limit), given.jobs)
     materials, tasks = materials_of(inputs, "matminer")
     sizes = materials.test.sum(axis=0)
-    print(f"{len(inputs)} materials, {len(tasks)} tasks, {sizes.sum()} test rows")
-    n = given.tasks or len(tasks)
-    chosen = np.argsort(sizes)[np.linspace(0, len(tasks) - 1, n).astype(int)]
-    timed(materials, chosen[:1].tolist(), 1)  # compiles
-    begun = time.perf_counter()
-    if given.tasks:
-        total = extrapolated(materials, chosen.tolist())
-    else:
-        total = timed(materials, chosen.tolist(), given.jobs)
-    print(f"{n} tasks: {time.perf_counter() - begun:.0f} seconds on the clock")
-    print(f"all {len(tasks)} tasks: {total / 60:.1f} processor minutes", flush=True)
+    print(f"{len(inputs)} materials, {len(tasks)} tasks, {sizes.sum()} test rows", flush=True)
+    timed(materials, DETECTORS + SIGNALS, [int(np.argmin(sizes))], 1)  # compiles
+    mine = {
+        what: timed(materials, names, spread(sizes, given.tasks), given.jobs)
+        for what, names in (("detectors", DETECTORS), ("with signals", DETECTORS + SIGNALS))
+    }
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"memory at most {used:.0f} MB", flush=True)
     if given.loop:
-        few = np.argsort(sizes)[np.linspace(0, len(tasks) - 1, given.loop + 1).astype(int)[:-1]]
-        times = pd.DataFrame([loop(materials, int(task)) for task in few], index=sizes[few])
-        print(times.round(2).rename_axis("test rows").to_string())
-        there = line(materials, few.tolist(), times.sum(axis=1).tolist())
-        print(f"loop over all tasks: {there / 60:.0f} minutes, {there / total:.0f} times as long")
+        theirs = looped(materials, spread(sizes, given.loop))
+        plain = theirs.drop(["small_models", "bootstrap"]).sum()
+        for what, seconds, ours in (
+            ("detectors and two-sample classifier", plain, "detectors"),
+            ("and small models", plain + theirs["small_models"], "with signals"),
+            ("and six bootstrap refits", plain + theirs["bootstrap"], "with signals"),
+        ):
+            print(f"loop, {what}: {seconds / 60:.0f} minutes, {seconds / mine[ours]:.0f} times")
 
 
-def timed(materials: Materials, tasks: list[int], jobs: int) -> float:
-    begun = time.process_time()
-    for _ in score_tasks(materials, (*DETECTORS, *SIGNALS), tasks, jobs=jobs):
-        pass
-    return time.process_time() - begun
+def spread(sizes: np.ndarray, n: int) -> list[int]:
+    """``n`` tasks from the smallest to the largest; all, if ``n`` is 0."""
+    places = np.linspace(0, len(sizes) - 1, n or len(sizes)).astype(int)
+    return np.argsort(sizes)[places].tolist()
 
 
-def extrapolated(materials: Materials, tasks: list[int]) -> float:
-    """Processor seconds of all tasks, from those of a few."""
-    return line(materials, tasks, [timed(materials, [task], 1) for task in tasks])
+def timed(materials: Materials, names: Sequence[str], tasks: list[int], jobs: int) -> float:
+    """Processor seconds of all tasks; with what they share."""
+    began, clock = time.process_time(), time.perf_counter()
+    seconds, rows = [], []
+    for scores in score_tasks(materials, names, tasks, jobs):
+        seconds.append(time.process_time() - began - sum(seconds))
+        rows.append(len(scores.test) + len(scores.calibration))
+    total, wall = sum(seconds), time.perf_counter() - clock
+    if 1 < len(tasks) < materials.test.shape[1]:  # the first holds what tasks share
+        slope, start = np.polyfit(rows[1:], seconds[1:], 1)
+        queries = (materials.test | materials.calibration[:, None]).sum(axis=0)
+        total = seconds[0] + float((start + slope * queries).sum())
+    if len(tasks) > 1:
+        print(f"{len(names)} detectors and signals, {len(tasks)} tasks: {wall:.0f} s on the clock;"
+              f" all tasks {total / 60:.1f} processor minutes", flush=True)  # fmt: skip
+    return total
 
 
-def line(materials: Materials, tasks: list[int], seconds: list[float]) -> float:
-    """Sum over all tasks of a straight line in the number of rows that are scored."""
-    queries = materials.test.sum(axis=0) + materials.calibration.sum()
-    if len(tasks) == 1:
-        return float(seconds[0] * queries.sum() / queries[tasks[0]])
-    slope, start = np.polyfit(queries[tasks], seconds, 1)
-    return float((start + slope * queries).sum())
+def looped(materials: Materials, tasks: list[int]) -> pd.Series:
+    """Processor seconds of each step of the loop over all tasks, from those of a few."""
+    table = pd.DataFrame([loop(materials, task) for task in tasks])
+    n = materials.test.sum(axis=0)
+    print(table.set_index(n[tasks]).round(2).rename_axis("test rows").to_string(), flush=True)
+    queries = (materials.test | materials.calibration[:, None]).sum(axis=0).astype(float)
+    learn = (~(materials.test | materials.calibration[:, None])).sum(axis=0).astype(float)
+    pairs, once = learn * queries, np.ones(len(queries))
+    driver = {
+        "spaces": learn, "knn": pairs, "kde": pairs, "mahalanobis": learn + queries,
+        "local_density": learn * (learn + queries), "isolation_forest": 5000 + queries,
+        "feature_range": learn + queries, "knn_weighted": pairs, "two_sample": once,
+        "small_models": 5000 + queries, "bootstrap": learn,
+    }  # fmt: skip
+    total = {
+        name: table[name].sum() / driver[name][tasks].sum() * driver[name].sum() for name in table
+    }
+    print((pd.Series(total) / 60).round(1).rename("minutes, all tasks").to_string(), flush=True)
+    return pd.Series(total)
 
 
 def loop(materials: Materials, task: int) -> dict[str, float]:
-    """Processor seconds of each detector with scikit-learn and scipy, for one task."""
+    """Processor seconds of each step with scikit-learn, scipy and LightGBM, for one task."""
     from scipy.stats import gaussian_kde
     from sklearn.covariance import EmpiricalCovariance
     from sklearn.decomposition import PCA
@@ -88,44 +119,57 @@ def loop(materials: Materials, task: int) -> dict[str, float]:
     from sklearn.preprocessing import StandardScaler
 
     learn, calibration, test = materials.rows(task)
-    rows = np.concatenate([test, calibration])
+    X, y = materials.X[learn], materials.y[learn]
+    asked = materials.X[np.concatenate([test, calibration])]
     seconds: dict[str, float] = {}
 
-    def clock(name: str, begun: float) -> None:
-        seconds[name] = time.process_time() - begun
+    def clock(name: str, step: Callable[[], object], times: float = 1.0) -> object:
+        began = time.process_time()
+        result = step()
+        seconds[name] = (time.process_time() - began) * times
+        return result
 
-    begun = time.process_time()
-    scaler = StandardScaler().fit(materials.X[learn])
-    train, queries = (scaler.transform(materials.X[r]) for r in (learn, rows))
-    pca = PCA(24, whiten=True, svd_solver="covariance_eigh").fit(train)
-    near, far = pca.transform(train), pca.transform(queries)
-    clock("spaces", begun)
-    begun = time.process_time()
-    NearestNeighbors(n_neighbors=10).fit(near).kneighbors(far)
-    clock("knn", begun)
-    begun = time.process_time()
-    some = far[:: max(len(far) // 100, 1)]  # the density takes hours: a hundredth or so is timed
-    gaussian_kde(near.T).logpdf(some.T)
-    seconds["kde"] = (time.process_time() - begun) * len(far) / len(some)
-    begun = time.process_time()
-    EmpiricalCovariance().fit(train).mahalanobis(queries)
-    clock("mahalanobis", begun)
-    begun = time.process_time()
-    LocalOutlierFactor(n_neighbors=10, novelty=True).fit(near).score_samples(far)
-    clock("local_density", begun)
-    begun = time.process_time()
-    IsolationForest(n_estimators=100, random_state=0).fit(train).score_samples(queries)
-    clock("isolation_forest", begun)
-    begun = time.process_time()
-    np.maximum(train.min(axis=0) - queries, queries - train.max(axis=0)).max(axis=1)
-    clock("feature_range", begun)
-    begun = time.process_time()
-    NearestNeighbors(n_neighbors=10).fit(train[:, :32]).kneighbors(queries[:, :32])
-    clock("knn_weighted", begun)
-    begun = time.process_time()
-    classifier(materials.X[learn], materials.X[test])
-    clock("two_sample_auc", begun)
+    def spaces() -> tuple[np.ndarray, ...]:
+        scaler = StandardScaler().fit(X)
+        train, queries = scaler.transform(X), scaler.transform(asked)
+        pca = PCA(24, whiten=True, svd_solver="covariance_eigh").fit(train)
+        return train, queries, pca.transform(train), pca.transform(queries)
+
+    train, queries, near, far = clock("spaces", spaces)  # type: ignore[misc]
+    clock("knn", lambda: NearestNeighbors(n_neighbors=10).fit(near).kneighbors(far))
+    some = far[:: max(len(far) // 100, 1)]
+    clock("kde", lambda: gaussian_kde(near.T).logpdf(some.T), len(far) / len(some))
+    clock("mahalanobis", lambda: EmpiricalCovariance().fit(train).mahalanobis(queries))
+    lof = LocalOutlierFactor(n_neighbors=10, novelty=True)
+    clock("local_density", lambda: lof.fit(near).score_samples(far))
+    forest = IsolationForest(n_estimators=100, random_state=0)
+    clock("isolation_forest", lambda: forest.fit(train).score_samples(queries))
+    low, high = train.min(axis=0), train.max(axis=0)
+    clock("feature_range", lambda: np.maximum(low - queries, queries - high).max(axis=1))
+    top = slice(0, 32)
+    knn = NearestNeighbors(n_neighbors=10)
+    clock("knn_weighted", lambda: knn.fit(train[:, top]).kneighbors(queries[:, top]))
+    clock("two_sample", lambda: classifier(X, materials.X[test]))
+    clock("small_models", lambda: small_models(X, y, asked))
+    clock("bootstrap", lambda: refit(X, y, asked), REFITS)
     return seconds
+
+
+def small_models(X: np.ndarray, y: np.ndarray, asked: np.ndarray) -> None:
+    """Three small models and one of their errors, on features and in bins of the task's own."""
+    scouts = Scouts(X, y)
+    scouts.predict(asked)
+    scouts.difficulty.look(asked)
+
+
+def refit(X: np.ndarray, y: np.ndarray, asked: np.ndarray) -> None:
+    """The study's model on a bootstrap sample."""
+    from offmap.models.base import make_model
+
+    rows = np.random.default_rng(0).integers(0, len(X), len(X))
+    model = make_model("lgbm", {}, 0, 1)
+    model.fit(X[rows], y[rows])
+    model.predict(asked)
 
 
 def classifier(train: np.ndarray, test: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from offmap import registry
 from offmap.domain.anchor import Anchor
 from offmap.domain.calibration import p_values
+from offmap.domain.detectors import SIGNALS
 from offmap.domain.learned import opinions
 from offmap.domain.moments import Moments
 from offmap.domain.reference import Reference, check_finite
@@ -84,7 +85,7 @@ class TaskScores:
         Detector -> score of those rows; larger is further out.
     opinions, calibration_opinions
         What simple models say of the labels of the same rows
-        (:func:`offmap.domain.learned.opinions`).
+        (:func:`offmap.domain.learned.opinions`); nothing unless a signal was asked for.
     two_sample_auc
         How well test and train can be told apart.
     """
@@ -171,7 +172,7 @@ def score_task(
     n = len(test)
     make = common.make if common else lambda name: registry.load("detector", name)
     found = {name: make(name)().fit(train).score(queries) for name in detectors}
-    said = opinions(train, queries)
+    said = opinions(train, queries) if set(detectors) & set(SIGNALS) else {}
     return TaskScores(
         task,
         test,
