@@ -12,7 +12,7 @@ import pytest
 from offmap.columns import COLUMNS, IN_DISTRIBUTION
 from offmap.domain.analysis import domain
 from offmap.domain.before_training import before_training, twin_rate
-from offmap.domain.choices import stability
+from offmap.domain.choices import of_materials, otherwise, stability
 from offmap.domain.detectors import DETECTORS
 from offmap.domain.from_study import materials_of
 from offmap.domain.tables import Domain
@@ -147,7 +147,11 @@ def test_the_verdict_does_not_swing_with_its_knobs(inputs: Inputs) -> None:
     materials, tasks = materials_of(inputs, "magpie")
     materials = replace(materials, X=materials.X[:, ::3])
     fold = int(np.flatnonzero(tasks["criterion"] == IN_DISTRIBUTION)[0])
-    table = stability(materials, fold, ("knn", "kde", "mahalanobis"))
+    found = list(otherwise(materials, fold, ("knn", "kde", "mahalanobis")))
+    table = stability(found, len(materials.y))
+    each = of_materials(found, inputs.material_id[materials.test[:, fold]])
+    assert each["stable"].mean() > 0.75
+    assert (each["share_out"] == each["out_of_domain"])[each["stable"]].all()
     assert isinstance(table, pd.DataFrame)
     assert table["setting"].iloc[0] == "default"
     assert np.ptp(table["coverage"]) < 0.15

@@ -66,6 +66,9 @@ def test_the_command_shows_both_methods(store: Store, quick_maps: None) -> None:
     assert counts["offmap", "expected_error"] == counts["offmap", "mean_standing"] == 9
     assert counts["published", "density"] == 8
     assert table["coverage"].between(0, 1).all()
+    each = store.read_table("domain_stability_materials")
+    assert each.groupby("decided_by")["material_id"].nunique().eq(88).all()
+    assert each["share_out"].between(0, 1).all()
     ranges = summary(table).set_index("method")
     assert (ranges["least"] <= ranges["coverage"]).all()
     # Fluorides are unlike all else here, and no choice hides it.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,31 @@ _SEEDS, _SUBSETS, _SHARE = 3, 3, 2 / 3
 Verdict = Callable[[TaskScores], Combined]
 
 
-def stability(
+class Otherwise(NamedTuple):
+    """Verdicts on the test materials of a task, with one thing chosen otherwise.
+
+    Parameters
+    ----------
+    decided_by, setting
+        How was decided, and what was chosen.
+    out
+        Verdict per test material, in the order of their rows, shape (n_test,).
+    """
+
+    decided_by: str
+    setting: str
+    out: NDArray[np.bool_]
+
+
+def otherwise(
     materials: Materials,
     task: int,
     detectors: Sequence[str] = (*DETECTORS, *SIGNALS),
     rate: float = FALSE_ALARMS,
     verdicts: Mapping[str, Verdict] | None = None,
     progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Coverage of one task over seeds, bandwidths, numbers of neighbours and feature sets.
+) -> Iterator[Otherwise]:
+    """Judge one task over seeds, bandwidths, numbers of neighbours and feature sets.
 
     Parameters
     ----------
@@ -49,25 +66,50 @@ def stability(
         False-alarm rate.
     verdicts
         Ways to decide, by name; by default the mean standing alone.
+    """
+    ways = dict(verdicts or {}) or {"mean_standing": mean_standing(rate)}
+    settings = list(_settings(materials, tuple(detectors)))
+    for done, (setting, changed, swap) in enumerate(settings, start=1):
+        names = [swap.get(name, name) for name in detectors]
+        back = dict(zip(names, detectors, strict=True))
+        scores = _renamed(score_task(changed, task, names), back)
+        for way, decide in ways.items():
+            yield Otherwise(way, setting, decide(scores).out_of_domain)
+        if progress:
+            progress(done, len(settings))
+
+
+def stability(found: Iterable[Otherwise], n_materials: int) -> pd.DataFrame:
+    """Coverage of one task with each choice.
 
     Returns
     -------
     DataFrame
         ``decided_by``, ``setting``, ``coverage``, ``n_materials``; the default first.
     """
-    ways = dict(verdicts or {}) or {"mean_standing": mean_standing(rate)}
-    rows, settings = [], list(_settings(materials, tuple(detectors)))
-    for done, (setting, changed, swap) in enumerate(settings, start=1):
-        names = [swap.get(name, name) for name in detectors]
-        scores = _renamed(
-            score_task(changed, task, names), dict(zip(names, detectors, strict=True))
-        )
-        for way, decide in ways.items():
-            coverage = float(1 - decide(scores).out_of_domain.mean())
-            rows.append((way, setting, coverage, len(materials.y)))
-        if progress:
-            progress(done, len(settings))
-    return pd.DataFrame(rows, columns=["decided_by", "setting", "coverage", "n_materials"])
+    rows = [(one.decided_by, one.setting, float(1 - one.out.mean())) for one in found]
+    columns = ["decided_by", "setting", "coverage"]
+    return pd.DataFrame(rows, columns=columns).assign(n_materials=n_materials)
+
+
+def of_materials(found: Iterable[Otherwise], material_id: NDArray[np.object_]) -> pd.DataFrame:
+    """How stable the verdict on each test material is.
+
+    Returns
+    -------
+    DataFrame
+        ``material_id``, ``decided_by``, ``out_of_domain`` with the default, ``share_out`` over all
+        choices, and ``stable``: no choice gives another verdict.
+    """
+    by_way: dict[str, list[NDArray[np.bool_]]] = {}
+    for one in found:
+        by_way.setdefault(one.decided_by, []).append(one.out)
+    parts = []
+    for way, outs in by_way.items():
+        share = np.mean(outs, axis=0)
+        facts = {"material_id": material_id, "decided_by": way, "out_of_domain": outs[0]}
+        parts.append(pd.DataFrame(facts | {"share_out": share, "stable": np.isin(share, [0, 1])}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def mean_standing(rate: float = FALSE_ALARMS) -> Verdict:

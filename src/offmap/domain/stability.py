@@ -9,7 +9,15 @@ import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT
 from offmap.domain.calibration import calibration_rows
-from offmap.domain.choices import Verdict, expected_error, mean_standing, published, stability
+from offmap.domain.choices import (
+    Verdict,
+    expected_error,
+    mean_standing,
+    of_materials,
+    otherwise,
+    published,
+    stability,
+)
 from offmap.domain.error_model import FEWEST_TASKS
 from offmap.domain.experience import experience
 from offmap.domain.from_study import materials_of, numbers_of, predictions
@@ -38,7 +46,8 @@ def task_stability(
     Parameters
     ----------
     store, inputs
-        The study; the table ``domain_stability`` is written there.
+        The study; the tables ``domain_stability`` and, with how stable the verdict on each
+        material is, ``domain_stability_materials`` are written there.
     name
         The task, such as ``element/F``.
     n_sample
@@ -61,11 +70,15 @@ def task_stability(
     task = numbers_of(tasks, [name])[0]
     ways = _ways(store, inputs, tasks, task, jobs, reporter)
     with reporter.step(f"Choose otherwise ({name})") as progress:
-        parts = [stability(materials, task, verdicts=ways, progress=progress)]
+        found = list(otherwise(materials, task, verdicts=ways, progress=progress))
+    parts = [stability(found, len(materials.y))]
+    each = of_materials(found, inputs.material_id[materials.test[:, task]])
+    store.write_table("domain_stability_materials", each.assign(task=name))
     sample = _sample(materials, task, n_sample, inputs)
     if len(sample.y) < len(materials.y):
         with reporter.step(f"The same on {len(sample.y):,} materials") as progress:
-            parts.append(stability(sample, 0, progress=progress))
+            again = otherwise(sample, 0, progress=progress)
+            parts.append(stability(again, len(sample.y)))
     table = pd.concat(parts, ignore_index=True).assign(method="offmap")
     if with_published:
         with reporter.step(f"The published procedure on {len(sample.y):,}") as progress:
