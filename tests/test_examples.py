@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from offmap.attributes import attributes
 from offmap.columns import STUDY_CRITERIA
+from offmap.datasets.base import Dataset
 from offmap.datasets.cards import snapshots
+from offmap.models.base import make_model
 from offmap.study import Study
+from offmap.tasks.membership import find_groups
 from tests.report.planted import plant
 
 REPRODUCE = Path(__file__).parents[1] / "examples" / "reproduce"
@@ -49,3 +54,23 @@ def test_the_results_page_is_written_from_tables(tmp_path: Path) -> None:
         other.read_table("scores").query("criterion == 'element'")
     )
     assert "the study has no `bias`" in text
+
+
+def test_the_study_of_networks_finds_its_tasks_and_its_linear_model(
+    monkeypatch: pytest.MonkeyPatch, toy_dataset: Dataset
+) -> None:
+    folder = Path(__file__).parents[1] / "examples" / "networks"
+    monkeypatch.syspath_prepend(str(folder))
+    study = Study.from_toml(folder / "study.toml")
+    assert {"alignn", "gmp"} <= set(study.models)
+    few = attributes(toy_dataset.crystals.take(np.arange(0, 792, 9)))
+    groups = find_groups(study.criteria[0], few)
+    assert groups.labels == ("H", "F", "O", "Ge")
+    assert 0 < groups.matrix[:, 1].sum() < len(groups.matrix)
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[3, 1] = np.nan
+    model = make_model("networks:ridge", {}, 0, 1).fit(X[:, :], np.arange(60.0))
+    assert np.isfinite(model.predict(X)).all()
+    pytest.importorskip("torch", reason="the extra nn is not installed")
+    for name in ("alignn", "gmp"):
+        make_model(name, study.model_settings[name], 0, 1)  # every setting is known
