@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from offmap.columns import CRITERION, HELD_OUT
+from offmap.columns import CRITERION, HELD_OUT, SYMMETRY_CRITERIA
 from offmap.plots.outcomes import FAILS, HOLDS, UNDECIDED
 from offmap.report.published import published
 from offmap.report.tables import Tables
@@ -84,6 +84,69 @@ def opening(tables: Tables, about: str) -> str:
             f"- {facts.get('created', '')[:10]}, Python {facts.get('python')}, {versions}.",
         ]
     )
+
+
+def short(tables: Tables) -> str:
+    """What the tables of the first model say, in sentences."""
+    if not tables.series:
+        return ""
+    tasks = tables.tasks_of(tables.series[0])
+    return "\n".join(f"- {say}" for look in SENTENCES for say in look(tables, tasks))
+
+
+def _of_interpolation(tables: Tables, tasks: pd.DataFrame) -> list[str]:
+    if "verdict" not in tasks or not tasks["verdict"].notna().any():
+        return []
+    inside = tasks[tasks["verdict"] == "interpolation"]
+    beyond = tasks[tasks["verdict"] == "extrapolation"]
+    error = tasks["mae"] * tasks["n_test"]
+    names = ", ".join(f"{r.criterion} {r.held_out}" for r in beyond.itertuples())
+    return [
+        f"Of {len(tasks)} leave-one-group-out tasks, {len(inside)} are interpolation: they hold"
+        f" {error[inside.index].sum() / error.sum():.0%} of all absolute error, and"
+        f" {(inside['outcome'] == FAILS).sum()} of them fail.",
+        f"{len(beyond)} are extrapolation and hold {error[beyond.index].sum() / error.sum():.0%} of"
+        f" the error; {(beyond['outcome'] == FAILS).sum()} fail: {names}.",
+    ]
+
+
+def _of_bias(tables: Tables, tasks: pd.DataFrame) -> list[str]:
+    worst = tasks[tasks[CRITERION] == "element"].nlargest(3, "mae_ratio")
+    names = "; ".join(
+        f"{r.held_out} {r.mae:.2f} {tables.unit}, of it {r.bias:+.2f} bias"
+        for r in worst.itertuples()
+    )
+    return [f"The elements that cost most when they are left out: {names}."] if len(worst) else []
+
+
+def _of_structure(tables: Tables, tasks: pd.DataFrame) -> list[str]:
+    symmetry = tasks[CRITERION].isin(SYMMETRY_CRITERIA)
+    chemistry = tasks[CRITERION].isin(["element", "period", "group"])
+    if not symmetry.any() or not chemistry.any():
+        return []
+    failing = tasks["outcome"] == FAILS
+    return [
+        f"Of {symmetry.sum()} symmetry tasks {(failing & symmetry).sum()} fail, of"
+        f" {chemistry.sum()} chemistry tasks {(failing & chemistry).sum()}."
+    ]
+
+
+def _of_more_data(tables: Tables, tasks: pd.DataFrame) -> list[str]:
+    found = tables.get("scaling_laws")
+    if found is None:
+        return []
+    laws = found[(found["test"] == "held_out") & (found["curve"] == "size")]
+    words = {"helps": "helps", "no help": "does not help", "worse": "makes it worse"}
+    names = laws[CRITERION].astype(str) + " " + laws[HELD_OUT].astype(str)
+    told = [
+        f"{said} for {', '.join(names[laws['effect'] == effect])}"
+        for effect, said in words.items()
+        if (laws["effect"] == effect).any()
+    ]
+    return [f"More data of the other kinds {'; it '.join(told)}."] if told else []
+
+
+SENTENCES = (_of_interpolation, _of_bias, _of_structure, _of_more_data)
 
 
 def reference(tables: Tables) -> str:
@@ -243,6 +306,7 @@ def scaling(tables: Tables) -> str:
 
 Section = tuple[str, str, Callable[[Tables], str]]
 SECTIONS: tuple[Section, ...] = (
+    ("In short", "scores", short),
     ("In distribution (`scores`)", "scores", reference),
     ("Which of the published findings hold (`scores`)", "scores", findings),
     ("By criterion (`scores`)", "scores", criteria),
