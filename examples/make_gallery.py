@@ -19,10 +19,13 @@ WANTED = {
     "bars-crystal_system-mae_ratio": ("Leaving each crystal system out", "run"),
     "shifts": ("Bias against error: which tasks are merely shifted", "run"),
     "coverages": ("Share of the test set in the domain against error", "domain"),
+    "matched-gap": ("What R² hides: each task beside its matched control", "domain"),
+    "published-domain": ("The published domains: errors in and out of them", "domain --faithful"),
+    "error-density": ("Error against the density of the published map", "domain --faithful"),
     "bias-parts": ("Bias by composition and structure", "bias"),
     "scaling-element-F": ("Leaving F out: error over training materials", "scaling"),
     "scaling-time-element-F": ("Leaving F out: error over training rounds", "scaling"),
-    "scaling-added-element-F": ("Leaving F out: which data to add", "scaling --which-data"),
+    "scaling-added-element-O": ("Leaving O out: which data to add", "scaling --which-data"),
     "exponents": ("Exponents of the learning curves", "scaling"),
 }
 
