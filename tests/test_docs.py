@@ -113,6 +113,18 @@ def test_what_the_page_on_datasets_shows_runs(
     assert dataset.rejected["material_id"].tolist() == ["m1"]
 
 
+def test_the_quickstart_shows_what_the_readme_shows() -> None:
+    """The README's block is run by its own test."""
+    pages = [
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/quickstart.md")
+    ]
+    blocks = [
+        re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for text in pages
+    ]
+    assert blocks[0] == blocks[1]
+    assert len(blocks[0]) == 1
+
+
 def test_what_the_page_on_descriptors_shows_runs() -> None:
     crystals = testing.example_crystals()
     made = executed("representations/matminer.md", crystals=crystals)

@@ -33,6 +33,7 @@ from offmap.models.batching import seeded  # noqa: E402
 from offmap.models.embeddings import embeddings  # noqa: E402
 from offmap.representations.graph import GraphRule, Graphs, build_graphs, line_graph  # noqa: E402
 from offmap.testing import check_model  # noqa: E402
+from tests.test_docs import executed  # noqa: E402
 
 TINY = {"hidden": 8, "epochs": 2, "batch_size": 16}
 
@@ -321,7 +322,10 @@ def test_a_study_runs_from_crystals_to_scores(toy_dataset: Dataset, tmp_path: Pa
     facts = store.run_facts(cell)
     assert [row["number"] for row in facts["epochs"]] == [1]
     assert not store.network_file(cell, "training").exists()
-    found = embeddings(store, cell, toy_dataset.crystals.take(np.arange(5)))
+    some = toy_dataset.crystals.take(np.arange(5))
+    found = embeddings(store, cell, some)
+    shown = executed("neural.md", store=store, cell=cell, crystals=some)["vectors"]
+    np.testing.assert_array_equal(shown, found)
     assert found.shape == (5, 8)
     assert np.isfinite(found).all()
     written = store.network_file(cell, "model").stat().st_mtime_ns
