@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -12,6 +13,9 @@ from offmap.datasets import download as module
 from offmap.datasets.download import ATTEMPTS, download, fetch_json, public, recorded
 from offmap.errors import DataError
 
+# Sockets of others may be left to the garbage collector (pyproject.toml); ours may not.
+pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
+
 BODY = os.urandom(50_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
 
@@ -20,6 +24,12 @@ MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
 def target(tmp_path, site):
     site.files["/data.zip"] = BODY
     return tmp_path / "set" / "data.zip"
+
+
+@pytest.fixture(autouse=True)
+def _swept():
+    yield
+    gc.collect()
 
 
 def get(site, target, checksum="", **more):

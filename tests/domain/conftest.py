@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from offmap.domain.calibration import calibration_rows
 from offmap.domain.scoring import Materials
+from offmap.evaluate import evaluate
+from offmap.inputs import Inputs, prepare
+from offmap.stages import create
+from offmap.store import Store
+from offmap.study import Study
 
 TASKS = ("far", "inside", "half", *(f"fold-{k + 1}" for k in range(5)))
 N = 1500
@@ -36,3 +44,27 @@ def planted() -> Materials:
     test[outlying, 3:] = False
     calibration[outlying] = False
     return Materials(X.astype(np.float32), y, test, calibration)
+
+
+@pytest.fixture(scope="session")
+def inputs(toy_file: Path) -> Inputs:
+    """A study of the toy crystals that leaves elements out."""
+    study = Study(
+        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",),
+        criteria=("element",), min_size=80, n_bootstrap=50, n_folds=3,
+    )  # fmt: skip
+    return prepare(study)
+
+
+@pytest.fixture(scope="session")
+def trained(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its folder with all tasks finished; to be copied."""
+    store = create(tmp_path_factory.mktemp("trained") / "study", inputs)
+    assert not [outcome for outcome in evaluate(store, inputs) if outcome.error]
+    return store.folder
+
+
+@pytest.fixture(scope="module")
+def finished(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A copy of the finished study, of each module its own."""
+    return Store(shutil.copytree(trained, tmp_path_factory.mktemp("finished") / "study"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,29 +17,9 @@ from offmap.domain.from_study import materials_of
 from offmap.domain.tables import Domain
 from offmap.domain.verdicts import long_form
 from offmap.errors import DataError, UnknownNameError
-from offmap.evaluate import evaluate
-from offmap.inputs import Inputs, prepare
+from offmap.inputs import Inputs
 from offmap.stages import create
 from offmap.store import Store
-from offmap.study import Study
-
-
-@pytest.fixture(scope="module")
-def inputs(toy_file: Path) -> Inputs:
-    study = Study(
-        dataset=str(toy_file),
-        target="energy",
-        models=("knn",),
-        representations=("magpie",),
-        criteria=("element",),
-        min_size=80, n_bootstrap=50, n_folds=3,
-    )  # fmt: skip
-    return prepare(study)
-
-
-@pytest.fixture(scope="module")
-def untrained(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return create(tmp_path_factory.mktemp("domain") / "study", inputs)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +29,8 @@ def before(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Domain:
 
 
 @pytest.fixture(scope="module")
-def after(untrained: Store, inputs: Inputs) -> Domain:
-    assert not [outcome for outcome in evaluate(untrained, inputs) if outcome.error]
-    return domain(untrained, inputs)
+def after(finished: Store, inputs: Inputs) -> Domain:
+    return domain(finished, inputs)
 
 
 def test_it_works_before_any_model_is_trained(before: Domain) -> None:
@@ -63,10 +41,10 @@ def test_it_works_before_any_model_is_trained(before: Domain) -> None:
 
 
 def test_the_tables_are_written_and_fit_together(
-    after: Domain, untrained: Store, inputs: Inputs
+    after: Domain, finished: Store, inputs: Inputs
 ) -> None:
     for name, table in (("domain", after.materials), ("verdicts", after.verdicts)):
-        assert len(untrained.read_table(name)) == len(table)
+        assert len(finished.read_table(name)) == len(table)
     assert len(after.materials) == after.verdicts["n_test"].sum()
     share = after.materials.groupby(["criterion", "held_out"], observed=True)[
         "out_of_domain"
@@ -93,8 +71,8 @@ def test_errors_of_tasks_are_foretold(after: Domain) -> None:
     assert "expected_mae" in found.index
 
 
-def test_setting_materials_aside_lowers_the_risk(after: Domain, untrained: Store) -> None:
-    assert len(untrained.read_table("risk_coverage")) == len(after.risk)
+def test_setting_materials_aside_lowers_the_risk(after: Domain, finished: Store) -> None:
+    assert len(finished.read_table("risk_coverage")) == len(after.risk)
     curves = after.risk.query("criterion == 'all'").pivot(
         index="share_kept", columns="detector", values="mae"
     )
@@ -103,8 +81,8 @@ def test_setting_materials_aside_lowers_the_risk(after: Domain, untrained: Store
     assert set(DETECTORS) < set(curves)
 
 
-def test_the_map_places_every_material(after: Domain, untrained: Store, inputs: Inputs) -> None:
-    places = untrained.read_table("domain_map")
+def test_the_map_places_every_material(after: Domain, finished: Store, inputs: Inputs) -> None:
+    places = finished.read_table("domain_map")
     assert places["material_id"].tolist() == inputs.material_id.tolist()
     assert np.isfinite(places[["x", "y"]]).all(axis=None)
 
@@ -157,13 +135,13 @@ def test_the_verdict_does_not_swing_with_its_knobs(inputs: Inputs) -> None:
     assert np.ptp(table["coverage"]) < 0.15
 
 
-def test_bad_input_is_named(untrained: Store, inputs: Inputs) -> None:
+def test_bad_input_is_named(finished: Store, inputs: Inputs) -> None:
     with pytest.raises(UnknownNameError, match="knn"):
-        domain(untrained, inputs, detectors=["knm"])
+        domain(finished, inputs, detectors=["knm"])
     bare = Inputs(
         inputs.study, inputs.dataset, inputs.target, inputs.attributes, inputs.membership, {}
     )
     with pytest.raises(DataError, match="needs features"):
-        domain(untrained, bare)
+        domain(finished, bare)
     with pytest.raises(DataError, match="false-alarm rate"):
-        domain(untrained, inputs, rate=0)
+        domain(finished, inputs, rate=0)

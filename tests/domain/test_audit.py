@@ -16,34 +16,16 @@ from offmap.domain.audit_result import Audit
 from offmap.domain.before_training import before_training
 from offmap.elements import NUMBERS
 from offmap.errors import DataError, SettingsError, UnknownNameError
-from offmap.evaluate import evaluate
-from offmap.inputs import Inputs, prepare
+from offmap.inputs import Inputs
 from offmap.stages import create
 from offmap.store import Store
-from offmap.study import Study
 
 CASES = "tests.domain.audit_cases"
 
 
 @pytest.fixture(scope="module")
-def inputs(toy_file: Path) -> Inputs:
-    study = Study(
-        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",),
-        criteria=("element",), min_size=80, n_bootstrap=50, n_folds=3,
-    )  # fmt: skip
-    return prepare(study)
-
-
-@pytest.fixture(scope="module")
 def untrained(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
     return create(tmp_path_factory.mktemp("untrained") / "study", inputs)
-
-
-@pytest.fixture(scope="module")
-def finished(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = create(tmp_path_factory.mktemp("audit") / "study", inputs)
-    assert not [outcome for outcome in evaluate(store, inputs) if outcome.error]
-    return store
 
 
 def _alloys(n: int) -> Crystals:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,36 +11,17 @@ from offmap.domain import faithful_study as published
 from offmap.domain.analysis import domain
 from offmap.domain.faithful import CUT
 from offmap.errors import SettingsError, UnknownNameError
-from offmap.evaluate import evaluate
-from offmap.inputs import Inputs, prepare
-from offmap.stages import create
+from offmap.inputs import Inputs
 from offmap.store import Store
-from offmap.study import Study
 
 TWO = ("element/F", "element/Cl")
 
 
 @pytest.fixture(scope="module")
-def inputs(toy_file: Path) -> Inputs:
-    study = Study(
-        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",),
-        criteria=("element",), min_size=80, n_bootstrap=50, n_folds=3,
-    )  # fmt: skip
-    return prepare(study)
-
-
-@pytest.fixture(scope="module")
-def store(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    made = create(tmp_path_factory.mktemp("faithful") / "study", inputs)
-    assert not [outcome for outcome in evaluate(made, inputs) if outcome.error]
-    return made
-
-
-@pytest.fixture(scope="module")
-def found(store: Store, inputs: Inputs) -> published.Faithful:
+def found(finished: Store, inputs: Inputs) -> published.Faithful:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(published, "joint_map", _two_components)
-        return published.faithful_study(store, inputs, pruned=True, held_out=TWO)
+        return published.faithful_study(finished, inputs, pruned=True, held_out=TWO)
 
 
 def test_each_row_says_that_test_rows_were_used(found: published.Faithful) -> None:
@@ -69,39 +48,39 @@ def test_the_curve_has_every_material_once(found: published.Faithful) -> None:
 
 
 def test_chosen_tasks_are_added_and_the_others_stay(
-    store: Store, inputs: Inputs, found: published.Faithful, monkeypatch: pytest.MonkeyPatch
+    finished: Store, inputs: Inputs, found: published.Faithful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published, "joint_map", _two_components)
-    first = domain(store, inputs, faithful=True, held_out=["element/F"])
+    first = domain(finished, inputs, faithful=True, held_out=["element/F"])
     assert set(first.verdicts["held_out"]) == {"F"}
     assert set(first.verdicts["decided_by"]) == {"mean_standing"}
-    second = domain(store, inputs, faithful=True, held_out=["element/Cl"])
+    second = domain(finished, inputs, faithful=True, held_out=["element/Cl"])
     assert second.faithful is not None
     assert set(second.faithful["held_out"]) == {"Cl"}
     for name in ("domain_faithful", "domain_faithful_density", "verdicts", "domain"):
-        assert set(store.read_table(name)["held_out"].astype(str)) == {"F", "Cl"}
-    there = store.read_table("verdicts").set_index("held_out")
+        assert set(finished.read_table(name)["held_out"].astype(str)) == {"F", "Cl"}
+    there = finished.read_table("verdicts").set_index("held_out")
     before = first.verdicts.set_index("held_out")
     assert there.loc["F", "coverage"] == before.loc["F", "coverage"]
-    again = domain(store, inputs, faithful=True, held_out=["element/Cl"])  # verdicts are there
+    again = domain(finished, inputs, faithful=True, held_out=["element/Cl"])  # verdicts are there
     pd.testing.assert_frame_equal(
         again.verdicts.astype({"held_out": str}), second.verdicts.astype({"held_out": str}),
         check_categorical=False, check_dtype=False,
     )  # fmt: skip
-    assert len(store.read_table("verdicts")) == 2
+    assert len(finished.read_table("verdicts")) == 2
 
 
-def test_random_folds_are_no_task_of_the_procedure(store: Store, inputs: Inputs) -> None:
+def test_random_folds_are_no_task_of_the_procedure(finished: Store, inputs: Inputs) -> None:
     with pytest.raises(UnknownNameError, match="kept task"):
-        published.faithful_study(store, inputs, held_out=["element/Xx"])
+        published.faithful_study(finished, inputs, held_out=["element/Xx"])
     with pytest.raises(SettingsError, match="faithful"):
-        domain(store, inputs, pruned=True)
+        domain(finished, inputs, pruned=True)
     with pytest.raises(UnknownNameError, match="finished task of alignn"):
-        published.faithful_study(store, inputs, held_out=TWO, embedded="alignn")
+        published.faithful_study(finished, inputs, held_out=TWO, embedded="alignn")
 
 
 def test_on_embeddings_each_task_has_a_map_of_its_own(
-    store: Store, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+    finished: Store, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -111,7 +90,7 @@ def test_on_embeddings_each_task_has_a_map_of_its_own(
 
     monkeypatch.setattr(published, "embeddings", embed)
     monkeypatch.setattr(published, "joint_map", _two_components)
-    found = published.faithful_study(store, inputs, held_out=["element"], embedded="knn")
+    found = published.faithful_study(finished, inputs, held_out=["element"], embedded="knn")
     tasks = inputs.tasks()
     n_tasks = int((tasks["kept"] & (tasks["criterion"] != IN_DISTRIBUTION)).sum())
     assert [cell.held_out for cell in asked] == found.tasks["held_out"].tolist()

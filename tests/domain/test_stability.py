@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,29 +14,10 @@ from offmap.domain import faithful
 from offmap.domain.from_study import materials_of, numbers_of
 from offmap.domain.stability import _sample, summary, task_stability
 from offmap.errors import UnknownNameError
-from offmap.evaluate import evaluate
-from offmap.inputs import Inputs, prepare
-from offmap.stages import create
+from offmap.inputs import Inputs
 from offmap.store import Store
-from offmap.study import Study
 
 TASK = "element/F"
-
-
-@pytest.fixture(scope="module")
-def inputs(toy_file: Path) -> Inputs:
-    study = Study(
-        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",),
-        criteria=("element",), min_size=80, n_bootstrap=50, n_folds=3,
-    )  # fmt: skip
-    return prepare(study)
-
-
-@pytest.fixture(scope="module")
-def store(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    made = create(tmp_path_factory.mktemp("stability") / "study", inputs)
-    assert not [outcome for outcome in evaluate(made, inputs) if outcome.error]
-    return made
 
 
 @pytest.fixture
@@ -53,20 +33,20 @@ def quick_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithful, "train_map", lambda X, test, seed: joint(X, seed))
 
 
-def test_the_command_shows_both_methods(store: Store, quick_maps: None) -> None:
+def test_the_command_shows_both_methods(finished: Store, quick_maps: None) -> None:
     done = CliRunner().invoke(
-        app, ["domain", str(store.folder), "--stability", TASK, "--jobs", "1"]
+        app, ["domain", str(finished.folder), "--stability", TASK, "--jobs", "1"]
     )
     assert done.exit_code == 0, done.output
     for word in ("expected_error", "mean_standing", "density", "published", "least", "most"):
         assert word in done.output
-    table = store.read_table("domain_stability")
+    table = finished.read_table("domain_stability")
     assert set(table["task"]) == {TASK}
     counts = table.groupby(["method", "decided_by"], observed=True)["setting"].nunique()
     assert counts["offmap", "expected_error"] == counts["offmap", "mean_standing"] == 9
     assert counts["published", "density"] == 8
     assert table["coverage"].between(0, 1).all()
-    each = store.read_table("domain_stability_materials")
+    each = finished.read_table("domain_stability_materials")
     assert each.groupby("decided_by")["material_id"].nunique().eq(88).all()
     assert each["share_out"].between(0, 1).all()
     ranges = summary(table).set_index("method")
@@ -88,10 +68,10 @@ def test_a_sample_is_drawn_by_ids(inputs: Inputs) -> None:
     np.testing.assert_array_equal(sample.y, again.y)
 
 
-def test_a_task_that_is_not_there_is_named(store: Store, inputs: Inputs) -> None:
+def test_a_task_that_is_not_there_is_named(finished: Store, inputs: Inputs) -> None:
     few = replace(inputs, membership=inputs.membership.select(np.arange(5)))
     with pytest.raises(UnknownNameError, match="kept task"):
-        task_stability(store, few, "element/Xx")
+        task_stability(finished, few, "element/Xx")
 
 
 def test_the_summary_says_which_verdicts_occur() -> None:
