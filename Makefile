@@ -23,7 +23,7 @@ audit:  ## known weaknesses of the pinned packages, where they can be looked up
 	.ci/audit
 
 test:  ## the tests
-	pytest
+	pytest -n 2 --dist worksteal
 
 bench:  ## the benchmarks that need no real data
 	for script in benchmarks/bench_*.py; do python $$script --help > /dev/null || exit 1; done

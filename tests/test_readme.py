@@ -63,5 +63,7 @@ def test_the_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_test_command_is_what_ci_runs() -> None:
-    assert block("tests") == "pip install -c constraints.txt -e '.[test]' && pytest"
+    install, _, command = block("tests").partition(" && ")
+    assert install == "pip install -c constraints.txt -e '.[test]'"
+    assert command == "pytest -n 2 --dist worksteal"
     assert "<!-- tests -->" in (ROOT / ".ci" / "run").read_text()
