@@ -12,8 +12,11 @@ import pytest
 import offmap
 from offmap.crystals import Crystal, Crystals
 from offmap.datasets.base import Card, Dataset, frame_of
+from offmap.domain import experience
 from offmap.domain.audit_result import Audit
 from offmap.domain.before_training import before_training
+from offmap.domain.detectors import NearestNeighbours
+from offmap.domain.finished import reopen
 from offmap.elements import NUMBERS
 from offmap.errors import DataError, SettingsError, UnknownNameError
 from offmap.inputs import Inputs
@@ -177,6 +180,24 @@ def test_the_study_s_own_errors_of_the_audited_rows_are_not_used(
     finally:
         finished.write_table("experience", table)
     assert again.to_json() == chlorides.to_json()
+
+
+def test_what_other_detectors_found_is_not_used(
+    finished: Store, chlorides: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(*given: object) -> None:
+        raise RuntimeError("made anew")
+
+    monkeypatch.setattr(experience, "_computed", computed)
+    known = experience.experience(finished, reopen(finished))
+    assert len(known.error) == len(finished.read_table("experience"))
+    detector = experience.make_detector
+    monkeypatch.setattr(
+        experience, "make_detector",
+        lambda name: NearestNeighbours(5) if name == "knn" else detector(name),
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="made anew"):
+        experience.experience(finished, reopen(finished))
 
 
 def test_predictions_of_any_model(finished: Store, inputs: Inputs, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """What a study has learned about its own errors: the place and the error of materials it predicted.
 
 A sample of the test rows of every finished task is scored by every detector against the training
-set of that task, once; the table ``experience`` of the study keeps it. From it come the expected
-error of new materials and the intervals around their predictions.
+set of that task, once; the table ``experience`` of the study keeps it, with what it was made by.
+From it come the expected error of new materials and the intervals around their predictions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from offmap import __version__
+from offmap.checked_files import digest
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID, MODEL, REPRESENTATION
+from offmap.domain import anchor, reference
 from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import Residuals
-from offmap.domain.detectors import DETECTORS, SIGNALS
+from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
 from offmap.domain.from_study import materials_of, predictions
 from offmap.domain.head_to_head import rank_correlation
@@ -36,6 +38,8 @@ TABLE = "experience"
 
 # Test and calibration rows per task: enough for its distribution, and a pass of minutes at most.
 _ROWS = 300
+_ASKED = (*DETECTORS, *SIGNALS)
+_RESULTS = ("error", "expected_error", "combined")
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +170,7 @@ def experience(
             f"{store.folder} has {n_finished} finished tasks, and expected errors are learned from"
             f" more than {FEWEST_TASKS}: run 'offmap evaluate {store.folder}'"
         )
-    keys = {REPRESENTATION: representation, MODEL: name, "offmap": __version__}
+    keys = {REPRESENTATION: representation, MODEL: name} | made_by()
     table = _stored(store, keys, tasks, known[name])
     if table is None:
         table = _computed(materials, tasks, known[name], inputs, jobs, reporter)
@@ -175,6 +179,20 @@ def experience(
         except OSError as error:  # a study of somebody else, say
             reporter.say(f"not kept for the next audit: {error}")
     return _experience(table, inputs, tasks, materials.test)
+
+
+def made_by() -> dict[str, str]:
+    """What the table depends on besides the study: a table made by something else is stale.
+
+    Returns
+    -------
+    dict
+        ``offmap``, its version, and ``detectors``, a digest of their names and settings.
+    """
+    detectors = [(name, sorted(vars(make_detector(name)).items())) for name in _ASKED]
+    spaces = (anchor.FEWEST_MATERIALS, anchor.N_COMPONENTS, anchor.N_FEATURES, anchor.N_COLUMNS)
+    settings = (detectors, spaces, reference.K, reference.RIDGE, FALSE_ALARMS, _ROWS)
+    return {"offmap": __version__, "detectors": digest(repr(settings).encode())}
 
 
 def _computed(
@@ -231,7 +249,7 @@ def _judge_sample(materials: Materials, model: Predictions, task: int, common: C
     known = calibration[np.isfinite(model.in_distribution[calibration])]
     held_out = rng.permutation(known if len(known) >= _ROWS else calibration)[:_ROWS]
     asked = np.sort(np.concatenate([some, held_out]))
-    scores = score_task(materials, task, (*DETECTORS, *SIGNALS), common, asked)
+    scores = score_task(materials, task, _ASKED, common, asked)
     mine = replace(model, y_pred={task: _among(materials, model, scores)})
     return judge(scores, materials.y, mine)
 
@@ -274,16 +292,13 @@ def _forecasts(
 def _stored(
     store: Store, keys: dict[str, str], tasks: pd.DataFrame, model: Predictions
 ) -> pd.DataFrame | None:
-    """The table from before, if it holds the same tasks and detectors."""
+    """The table from before, if it holds the same tasks and was made by the same detectors."""
     if not store.has_table(TABLE):
         return None
     table = store.read_table(TABLE)
-    if "offmap" not in table:
+    if not {*keys, *_ASKED, *_RESULTS} <= set(table):
         return None
-    table = table[(table[REPRESENTATION] == keys[REPRESENTATION]) & (table[MODEL] == keys[MODEL])]
-    table = table[table["offmap"] == keys["offmap"]]
-    if not {*DETECTORS, *SIGNALS, "error", "expected_error", "combined"} <= set(table):
-        return None
+    table = table[(table[list(keys)] == pd.Series(keys)).all(axis=1)]
     finished = tasks.loc[sorted(model.y_pred), [CRITERION, HELD_OUT]].astype(str)
     there = table[[CRITERION, HELD_OUT]].astype(str).drop_duplicates()
     same = set(map(tuple, finished.to_numpy())) == set(map(tuple, there.to_numpy()))
@@ -302,9 +317,8 @@ def _store(store: Store, table: pd.DataFrame, keys: dict[str, str]) -> None:
 def _experience(
     table: pd.DataFrame, inputs: Inputs, tasks: pd.DataFrame, test: NDArray[np.bool_]
 ) -> Experience:
-    keys_and_results = {REPRESENTATION, MODEL, CRITERION, HELD_OUT, MATERIAL_ID}
-    keys_and_results |= {"error", "expected_error", "combined", "offmap"}
-    names = tuple(str(c) for c in table if c not in keys_and_results)
+    keys_and_results = {REPRESENTATION, MODEL, CRITERION, HELD_OUT, MATERIAL_ID, *_RESULTS}
+    names = tuple(str(c) for c in table if c not in keys_and_results | set(made_by()))
     number = pd.MultiIndex.from_frame(tasks[[CRITERION, HELD_OUT]].astype(str))
     keys = pd.MultiIndex.from_frame(table[[CRITERION, HELD_OUT]].astype(str))
     material = pd.Index(inputs.material_id).get_indexer(pd.Index(table[MATERIAL_ID]))
