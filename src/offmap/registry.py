@@ -168,9 +168,18 @@ def names(kind: str) -> dict[str, Entry]:
 
 def check(kind: str, name: str) -> None:
     """Raise :class:`UnknownNameError` unless ``name`` can be looked up; imports nothing."""
-    if ":" not in name and name not in names(kind):
+    _entry(kind, name)
+
+
+def _entry(kind: str, name: str) -> Entry:
+    """What a name stands for. All installed packages are looked through only if need be."""
+    if ":" in name:
+        return Entry(name, "")
+    entry = TABLES[kind].get(name) or names(kind).get(name)
+    if entry is None:
         hint = f"A {kind} of your own is named as 'package.module:Attribute'."
         raise UnknownNameError(kind, name, names(kind), hint)
+    return entry
 
 
 def load(kind: str, name: str) -> Any:
@@ -190,8 +199,7 @@ def load(kind: str, name: str) -> Any:
     OffmapError
         If what it needs is not installed, or the module has no such attribute.
     """
-    check(kind, name)
-    entry = names(kind).get(name) or Entry(name, "")
+    entry = _entry(kind, name)
     module, _, attribute = entry.target.partition(":")
     if ":" in name and os.getcwd() not in sys.path:  # a user's own module beside the study
         sys.path.append(os.getcwd())
