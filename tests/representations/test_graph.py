@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offmap.crystals import Crystal, Crystals
 from offmap.errors import SettingsError
 from offmap.representations.graph import GraphRule, Graphs, build_graphs, line_graph
-from offmap.representations.graph.cache import GraphCache, graphs
+from offmap.representations.graph.cache import cache_of, graphs
 
 TOLERANCE = GraphRule().tolerance
 
@@ -220,7 +220,7 @@ def test_graphs_come_back_from_the_cache(
     np.testing.assert_array_equal(
         first.take(np.array([0])).vector, again.take(np.array([2])).vector
     )
-    for file in GraphCache.of(GraphRule()).folder.glob("*.npz"):
+    for file in cache_of(GraphRule()).folder.glob("*.npz"):
         file.write_bytes(file.read_bytes()[:-100])
     damaged = graphs(odd_crystals.take(order))
     assert sum(built) == 5

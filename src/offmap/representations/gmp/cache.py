@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +11,7 @@ from numpy.typing import NDArray
 from offmap.cache import cache_folder
 from offmap.crystals import Crystals
 from offmap.progress import Progress
+from offmap.representations.array_cache import ArrayCache
 from offmap.representations.gmp import atom_features
 from offmap.representations.gmp.densities import FORM_FACTORS, Densities, densities
 from offmap.representations.gmp.probes import COLUMNS
@@ -68,16 +63,16 @@ def multipoles(
     progress
         Called with crystals done and crystals in all.
     """
-    cache = MultipoleCache.of(densities(density))
+    cache = cache_of(densities(density))
     keys = crystals.content_hash().astype("S32")
     offsets = np.asarray(crystals.offsets, np.int64)
     found = Multipoles(np.full((offsets[-1], len(COLUMNS)), np.nan, np.float32), offsets, {})
     missing = np.ones(len(keys), bool)
-    for known, batch in cache.batches():
+    for known, arrays, reasons in cache.batches(keys):
         order = np.argsort(known)
         place = order[np.searchsorted(known, keys, sorter=order).clip(max=len(known) - 1)]
         here = np.flatnonzero(missing & (known[place] == keys))
-        _take(found, here, batch, place[here])
+        _take(found, here, Multipoles(**arrays, reasons=reasons), place[here])
         missing[here] = False
     todo = np.flatnonzero(missing)
     n_done = len(keys) - len(todo)
@@ -90,7 +85,7 @@ def multipoles(
             values.astype(np.float32), np.concatenate([[0], np.cumsum(sizes)]), reasons
         )
         _take(found, part, batch, np.arange(len(part)))
-        cache.add(keys[part], batch)
+        cache.add(keys[part], {"values": batch.values, "offsets": batch.offsets}, reasons)
         n_done += len(part)
     if progress:
         progress(len(keys), len(keys))
@@ -115,42 +110,10 @@ def _parts(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[NDArray[np
     return np.split(rows, np.flatnonzero(np.diff(which)) + 1)
 
 
-@dataclass(frozen=True)
-class MultipoleCache:
-    """Files of multipoles that are never changed; a damaged one does not count."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, density: Densities) -> MultipoleCache:
-        """The cache of one set of atomic densities, whatever it is called."""
-        digest = blake2b(digest_size=6)
-        for array in (density.weights, density.exponents, density.known):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return cls(cache_folder("multipoles", f"v{_VERSION}-{digest.hexdigest()}"))
-
-    def batches(self) -> Iterator[tuple[NDArray[np.bytes_], Multipoles]]:
-        """Keys and multipoles of every file that is whole."""
-        for path in sorted(self.folder.glob("*.npz")):
-            try:
-                with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                    keys = file["keys"]
-                    reasons = {int(i): why for i, why in json.loads(str(file["reasons"])).items()}
-                    found = Multipoles(file["values"], file["offsets"], reasons)
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-                continue
-            if len(keys) and len(found.offsets) == len(keys) + 1:
-                yield keys, found
-
-    def add(self, keys: NDArray[np.bytes_], found: Multipoles) -> None:
-        """Keep the multipoles of one batch."""
-        temporary = self.folder / f".{uuid.uuid4().hex}.tmp"
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                keys=keys,
-                values=found.values,
-                offsets=found.offsets,
-                reasons=json.dumps(found.reasons),
-            )
-        os.replace(temporary, self.folder / f"{temporary.stem[1:]}.npz")
+def cache_of(density: Densities) -> ArrayCache:
+    """The cache of one set of atomic densities, whatever it is called."""
+    digest = blake2b(digest_size=6)
+    for array in (density.weights, density.exponents, density.known):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    folder = cache_folder("multipoles", f"v{_VERSION}-{digest.hexdigest()}")
+    return ArrayCache(folder, ("values", "offsets"))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from zipfile import BadZipFile
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offmap.cache import cache_folder
 from offmap.crystals import Crystals
 from offmap.progress import Progress
+from offmap.representations.array_cache import ArrayCache
 from offmap.representations.graph import GraphRule, Graphs, build_graphs
 
 # Raised whenever the same crystal gets another graph.
@@ -43,15 +37,14 @@ def graphs(
     """
     own_images = rule.own_images if rule else 1
     rule = replace(rule or GraphRule(), own_images=1)
-    cache = GraphCache.of(rule)
+    cache = cache_of(rule)
     keys = crystals.content_hash().astype("S32")
     distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
     parts, held = [], []
-    for known, found in cache.batches():
+    for known, arrays, reasons in cache.batches(distinct):
         wanted = np.flatnonzero(np.isin(known, distinct))
-        if len(wanted):
-            parts.append(found.take(wanted))
-            held.append(known[wanted])
+        parts.append(Graphs(**arrays, reasons=reasons).take(wanted))
+        held.append(known[wanted])
     missing = np.sort(first[~np.isin(distinct, np.concatenate([np.empty(0, "S32"), *held]))])
     for i in range(0, len(missing), _BATCH):
         if progress:
@@ -59,7 +52,8 @@ def graphs(
         batch = missing[i : i + _BATCH]
         parts.append(build_graphs(crystals.take(batch), rule))
         held.append(keys[batch])
-        cache.add(keys[batch], parts[-1])
+        arrays = {name: getattr(parts[-1], name) for name in cache.names}
+        cache.add(keys[batch], arrays, parts[-1].reasons)
     if progress:
         progress(len(crystals), len(crystals))
     if not parts:
@@ -68,35 +62,7 @@ def graphs(
     return Graphs.concat(parts).take(place[which]).with_own_images(own_images)
 
 
-@dataclass(frozen=True)
-class GraphCache:
-    """Files of graphs that are never changed; one that was cut short or damaged does not count."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, rule: GraphRule) -> GraphCache:
-        """The cache of one rule."""
-        name = "-".join(f"{value:g}" for value in (rule.neighbours, rule.radius, rule.tolerance))
-        return cls(cache_folder("graphs", f"v{_VERSION}-{name}"))
-
-    def batches(self) -> Iterator[tuple[NDArray[np.bytes_], Graphs]]:
-        """Keys and graphs of every file that is whole."""
-        for path in sorted(self.folder.glob("*.npz")):
-            try:
-                with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                    keys, reasons = file["keys"], json.loads(str(file["reasons"]))
-                    arrays = {name: file[name] for name in _ARRAYS}
-                    found = Graphs(**arrays, reasons={int(i): w for i, w in reasons.items()})
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-                continue
-            if len(keys) == len(found):
-                yield keys, found
-
-    def add(self, keys: NDArray[np.bytes_], found: Graphs) -> None:
-        """Keep the graphs of one batch."""
-        temporary = self.folder / f".{uuid.uuid4().hex}.tmp"
-        arrays = {name: getattr(found, name) for name in _ARRAYS}
-        with temporary.open("wb") as file:
-            np.savez(file, keys=keys, reasons=json.dumps(found.reasons), **arrays)
-        os.replace(temporary, self.folder / f"{temporary.stem[1:]}.npz")
+def cache_of(rule: GraphRule) -> ArrayCache:
+    """The cache of one rule."""
+    name = "-".join(f"{value:g}" for value in (rule.neighbours, rule.radius, rule.tolerance))
+    return ArrayCache(cache_folder("graphs", f"v{_VERSION}-{name}"), _ARRAYS)
