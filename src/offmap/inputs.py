@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from offmap import datasets
+from offmap import datasets, registry
 from offmap.attributes import Attributes, attributes
 from offmap.columns import (
     CRITERION,
@@ -22,11 +22,10 @@ from offmap.columns import (
 from offmap.datasets.base import Dataset
 from offmap.errors import DataError
 from offmap.memory import say_if_short, to_describe, to_find_symmetry
-from offmap.models.base import consumes
-from offmap.progress import Progress, Reporter, Silent
+from offmap.models.base import consumes, make_model
+from offmap.progress import Reporter, Silent
 from offmap.representations.base import Features
 from offmap.representations.featurize import featurize, load_representation
-from offmap.representations.text import DESCRIPTION, descriptions
 from offmap.store import Store, slug
 from offmap.study import Study
 from offmap.tasks.membership import Membership, membership
@@ -34,11 +33,7 @@ from offmap.tasks.random import fold_name, folds
 
 CRYSTALS = "crystals"
 
-GRAPH = "graph"
-
-TEXT = "text"
-
-GIVEN_CRYSTALS = frozenset({CRYSTALS, GRAPH, TEXT})
+GIVEN_CRYSTALS = frozenset({CRYSTALS, "graph", "text"})
 """``representation`` of models that are given the crystals, and make of them what they need."""
 
 
@@ -160,14 +155,8 @@ def prepare(
         with reporter.step(f"Describe crystals ({name})") as progress:
             features[name] = featurize(dataset.crystals, name, jobs, progress, reporter.say)
         reasons |= {i: f"{name}: {why}" for i, why in features[name].reasons.items()}
-    if with_features and GRAPH in {consumes(model) for model in study.models}:
-        with reporter.step("Build crystal graphs") as progress:
-            reasons |= {i: f"{GRAPH}: {why}" for i, why in _without_graph(dataset, progress)}
-    for model in [m for m in study.models if with_features and consumes(m) == TEXT]:
-        with reporter.step(f"Put crystals into words ({model})") as progress:
-            file = study.model_settings.get(model, {}).get("descriptions")
-            words = descriptions(dataset.crystals, file, jobs, progress)
-        reasons |= {i: f"{DESCRIPTION}: {why}" for i, why in words.reasons.items()}
+    for name in study.models if with_features else ():
+        reasons |= _not_described(dataset, study, name, jobs, reporter)
     if dataset.crystals.has_structure:
         say_if_short("Find symmetry", to_find_symmetry(len(dataset), jobs), reporter)
     with reporter.step("Find symmetry") as progress:
@@ -230,13 +219,21 @@ def representations_of(study: Study, kind: str) -> list[str]:
     return list(study.representations) if kind == "features" else [kind]
 
 
-def _without_graph(dataset: Dataset, progress: Progress) -> list[tuple[int, str]]:
-    """Materials that have no crystal graph, and why; the graphs of the others are cached."""
-    from offmap.representations.graph.cache import graphs
-
-    if not dataset.crystals.has_structure:
-        raise DataError(f"dataset {dataset.name} has formulas but no structures: no graphs")
-    return list(graphs(dataset.crystals, progress=progress).reasons.items())
+def _not_described(
+    dataset: Dataset, study: Study, name: str, jobs: int, reporter: Reporter
+) -> dict[int, str]:
+    """Materials that a network cannot be given, and why; what it is given of others is cached."""
+    describes = hasattr(registry.load("model", name), "describe")
+    if not (describes and consumes(name) in GIVEN_CRYSTALS):
+        return {}
+    model = make_model(name, study.model_settings.get(name, {}), study.seed, 1)
+    model.set_params(n_jobs=jobs)
+    with reporter.step(f"Describe crystals ({name})") as progress:
+        reasons = model.describe(dataset.crystals, progress).reasons
+    if len(reasons) == len(dataset):
+        why = next(iter(reasons.values()), "it is empty")
+        raise DataError(f"dataset {dataset.name} has no {model.given} for model {name!r}: {why}")
+    return {row: f"{model.given}: {why}" for row, why in reasons.items()}
 
 
 def _check_structure(dataset: Dataset, name: str) -> None:

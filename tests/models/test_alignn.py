@@ -361,7 +361,7 @@ def test_settings_and_crystals_it_cannot_use_are_named(mixed: Crystals) -> None:
     with pytest.raises(SettingsError, match="cannot be used here"):
         Alignn(device="cuda:77", **TINY).fit(mixed, np.zeros(6))
     formulas = Crystals.from_formulas(["NaCl"], ["salt"])
-    with pytest.raises(DataError, match="salt has no graph"):
+    with pytest.raises(DataError, match="1 crystals have no graph, such as salt"):
         Alignn(**TINY).fit(formulas, np.zeros(1))
 
 

@@ -23,6 +23,7 @@ from offmap.inputs import Inputs, prepare, shared_arrays  # noqa: E402
 from offmap.models.alignn.network import AlignnNetwork  # noqa: E402
 from offmap.models.embeddings import embeddings  # noqa: E402
 from offmap.models.gmp_net import _Network as GMPNetwork  # noqa: E402
+from offmap.representations.gmp import NO_DENSITY  # noqa: E402
 from offmap.stages import create  # noqa: E402
 from offmap.store import Cell, Store  # noqa: E402
 from offmap.worker import fit_cell, keep  # noqa: E402
@@ -52,6 +53,32 @@ def inputs(toy_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> In
         criteria=("crystal_system",), min_size=10, model_settings=SETTINGS,
     )  # fmt: skip
     return prepare(study)
+
+
+def test_a_crystal_that_gmp_cannot_describe_is_set_aside(
+    toy_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Fermium has no tabulated density: its crystal must not fail the cells of the others."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    some = toy_dataset.take(np.arange(0, len(toy_dataset), 33)).crystals
+    numbers = some.numbers.copy()
+    numbers[some.offsets[7] : some.offsets[8]] = 100
+    table = replace(some, numbers=numbers).to_arrow()
+    path = tmp_path / "heavy.parquet"
+    pq.write_table(table.append_column("energy", pa.array(np.linspace(-1, 1, len(some)))), path)
+    study = Study(
+        dataset=str(path), target="energy", models=("gmp",), n_folds=2, min_size=4,
+        criteria=("crystal_system",), model_settings={"gmp": SETTINGS["gmp"]},
+    )  # fmt: skip
+    inputs = prepare(study)
+    rejected = inputs.dataset.rejected
+    assert rejected["material_id"].tolist() == [some.material_id[7]]
+    assert rejected["reason"].tolist() == [f"multipoles: {NO_DENSITY}"]
+    store = create(tmp_path / "s", inputs)
+    outcomes = evaluate(store, inputs, chosen=cells(store)[:1])
+    assert [outcome.error for outcome in outcomes] == [""]
 
 
 def cells_of(store: Store, model: str) -> list[Cell]:

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from offmap.errors import DataError
 from offmap.models.batching import Ragged
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Keep, Recipe
+from offmap.progress import Progress
 from offmap.representations.gmp.cache import Multipoles, multipoles
 from offmap.representations.gmp.densities import FORM_FACTORS
 from offmap.representations.gmp.probes import COLUMNS
@@ -48,6 +48,8 @@ class GMPNet(NetworkRegressor):
     Li et al., Commun. Mater. 6, 9 (2025); Lei & Medford, J. Phys. Chem. Lett. 13, 7911 (2022);
     Vinyals et al., "Order matters: sequence to sequence for sets", arXiv 1511.06391.
     """
+
+    given = "multipoles"
 
     def __init__(
         self,
@@ -87,22 +89,13 @@ class GMPNet(NetworkRegressor):
         network = _Network(self.atom_layers, self.set_layers, self.steps, self.set_depth)
         return network.double()
 
-    def make_data(self, X: Any) -> AtomSets:
-        """Multipoles of every atom.
+    def describe(self, X: Any, progress: Progress | None = None) -> Multipoles:
+        """Multipoles of every atom."""
+        return multipoles(X, self.density, progress)
 
-        Raises
-        ------
-        DataError
-            If a crystal cannot be described.
-        """
-        found = multipoles(X, self.density)
-        if found.reasons:
-            row, why = next(iter(found.reasons.items()))
-            raise DataError(
-                f"{len(found.reasons)} crystals have no multipoles, such as {X.material_id[row]}:"
-                f" {why}"
-            )
-        return AtomSets(found, found.offsets)
+    def batches_of(self, described: Multipoles) -> AtomSets:
+        """Crystals as sets of atoms."""
+        return AtomSets(described, described.offsets)
 
     def make_recipe(self) -> Recipe:
         """How the study trains it."""

@@ -14,12 +14,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import T5Config
 
-from offmap.errors import DataError, SettingsError
+from offmap.errors import SettingsError
 from offmap.models.batching import Ragged
 from offmap.models.language import encoder_folder, make_encoder, read_config, read_tokenizer
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Keep, Precision, Recipe
-from offmap.representations.text import descriptions
+from offmap.progress import Progress
+from offmap.representations.text import DESCRIPTION, Descriptions, descriptions
 from offmap.representations.text.words import ANG, CLS, NUM, simplify
 
 Weights = Literal["pretrained", "random"]
@@ -63,6 +64,7 @@ class LLMProp(NetworkRegressor):
     """
 
     consumes = "text"
+    given = DESCRIPTION
     config_: Any
     tokenizer_: Tokenizer
 
@@ -120,24 +122,15 @@ class LLMProp(NetworkRegressor):
         self.config_ = encoder.config
         return _Network(encoder, self.dropout)
 
-    def make_data(self, X: Any) -> Texts:
-        """Tokens of the descriptions of crystals.
+    def describe(self, X: Any, progress: Progress | None = None) -> Descriptions:
+        """Descriptions of crystals."""
+        return descriptions(X, self.descriptions, self.n_jobs, progress)
 
-        Raises
-        ------
-        DataError
-            If a crystal has no description.
-        """
-        found = descriptions(X, self.descriptions, self.n_jobs)
-        if found.reasons:
-            row, why = next(iter(found.reasons.items()))
-            raise DataError(
-                f"{len(found.reasons)} crystals have no description, such as"
-                f" {X.material_id[row]}: {why}"
-            )
+    def batches_of(self, described: Descriptions) -> Texts:
+        """Their tokens."""
         tokenizer = self._tokenizer()
         tokenizer.enable_truncation(self.max_tokens)
-        texts = [f"{CLS} {simplify(text)}" for text in found.texts]
+        texts = [f"{CLS} {simplify(text)}" for text in described.texts]
         tokens = [np.array(e.ids, np.int32) for e in tokenizer.encode_batch(texts)]
         offsets = np.cumsum([0] + [len(ids) for ids in tokens])
         return Texts(np.concatenate([np.empty(0, np.int32), *tokens]), offsets)

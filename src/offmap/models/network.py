@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -12,20 +12,31 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from torch import nn
 
-from offmap.errors import SettingsError
+from offmap.errors import DataError, SettingsError
 from offmap.models.batching import Batches, seeded, threads
 from offmap.models.checkpoints import Checkpoint, read_tensors, write_tensors
 from offmap.models.recipe import Recipe
 from offmap.models.training import Epoch, keep_scale, predict, train
+from offmap.progress import Progress
 
 Array = NDArray[np.float64]
+
+
+class Described(Protocol):
+    """What was made of materials; row -> why nothing could be made of it."""
+
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        """Empty if all is well."""
+        ...
 
 
 class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """What every network of the package does; a subclass says what it is.
 
-    A subclass has ``make_network``, ``make_data`` and ``make_recipe``, and the parameters
-    ``device``, ``random_state``, ``n_jobs`` and ``checkpoint`` besides its own.
+    A subclass has ``make_network``, ``describe``, ``batches_of`` and ``make_recipe``, and the
+    parameters ``device``, ``random_state``, ``n_jobs`` and ``checkpoint`` besides its own. Its
+    ``given`` names what it is given of each material.
 
     Attributes
     ----------
@@ -36,6 +47,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     consumes = "crystals"
+    given: str
     device: str
     random_state: int
     n_jobs: int
@@ -45,13 +57,34 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """The network before training; its random numbers are seeded by the caller."""
         raise NotImplementedError
 
-    def make_data(self, X: Any) -> Batches:
-        """Materials as the network takes them."""
+    def describe(self, X: Any, progress: Progress | None = None) -> Described:
+        """What the network is given of materials; made once, and found again in a cache."""
+        raise NotImplementedError
+
+    def batches_of(self, described: Any) -> Batches:
+        """The same as the network takes it."""
         raise NotImplementedError
 
     def make_recipe(self) -> Recipe:
         """How it is trained."""
         raise NotImplementedError
+
+    def make_data(self, X: Any) -> Batches:
+        """Materials as the network takes them.
+
+        Raises
+        ------
+        DataError
+            If one of them cannot be described.
+        """
+        described = self.describe(X)
+        if described.reasons:
+            row, why = next(iter(described.reasons.items()))
+            raise DataError(
+                f"{len(described.reasons)} crystals have no {self.given}, such as"
+                f" {X.material_id[row]}: {why}"
+            )
+        return self.batches_of(described)
 
     def fit(self, X: Any, y: Array) -> Self:
         """Train on materials ``X`` with labels ``y``, shape (n,)."""

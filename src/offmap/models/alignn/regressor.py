@@ -8,12 +8,13 @@ from typing import Any
 from torch import nn
 
 from offmap.crystals import Crystals
-from offmap.errors import DataError, SettingsError
+from offmap.errors import SettingsError
 from offmap.models.alignn.batch import GraphData
 from offmap.models.alignn.network import AlignnNetwork
 from offmap.models.network import NetworkRegressor
 from offmap.models.recipe import Recipe
-from offmap.representations.graph import GraphRule
+from offmap.progress import Progress
+from offmap.representations.graph import GraphRule, Graphs
 from offmap.representations.graph.cache import graphs
 
 PRESETS: dict[str, tuple[dict[str, Any], Recipe, GraphRule]] = {
@@ -55,6 +56,7 @@ class Alignn(NetworkRegressor):
     """
 
     consumes = "graph"
+    given = "graph"
     gpu = True
 
     def __init__(
@@ -112,19 +114,13 @@ class Alignn(NetworkRegressor):
         given = {k: v for k, v in self.get_params().items() if k in _RECIPE and v is not None}
         return replace(self._preset()[1], **given)
 
-    def make_data(self, X: Crystals) -> GraphData:
-        """The graphs of crystals.
+    def describe(self, X: Crystals, progress: Progress | None = None) -> Graphs:
+        """The graphs of crystals."""
+        return graphs(X, replace(self._preset()[2], neighbours=self.neighbours), progress)
 
-        Raises
-        ------
-        DataError
-            If one of them has none.
-        """
-        found = graphs(X, replace(self._preset()[2], neighbours=self.neighbours))
-        if found.reasons:
-            row, why = next(iter(found.reasons.items()))
-            raise DataError(f"{X.material_id[row]} has no graph: {why}")
-        return GraphData(found)
+    def batches_of(self, described: Graphs) -> GraphData:
+        """The same, to be cut into batches."""
+        return GraphData(described)
 
     def _preset(self) -> tuple[dict[str, Any], Recipe, GraphRule]:
         if self.preset not in PRESETS:
