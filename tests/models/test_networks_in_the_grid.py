@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from offmap import Study  # noqa: E402
 from offmap.datasets.base import Dataset  # noqa: E402
 from offmap.domain import faithful_study  # noqa: E402
 from offmap.errors import StudyError  # noqa: E402
-from offmap.evaluate import _work, cells, evaluate  # noqa: E402
+from offmap.evaluate import _work, cells, estimate_seconds, evaluate  # noqa: E402
 from offmap.inputs import Inputs, prepare, shared_arrays  # noqa: E402
 from offmap.models.alignn.network import AlignnNetwork  # noqa: E402
 from offmap.models.embeddings import embeddings  # noqa: E402
+from offmap.models.gmp_net import GMPNet  # noqa: E402
 from offmap.models.gmp_net import _Network as GMPNetwork  # noqa: E402
 from offmap.representations.gmp import NO_DENSITY  # noqa: E402
 from offmap.stages import create  # noqa: E402
@@ -125,6 +127,26 @@ def test_a_loss_that_is_no_number_stops_its_cell_alone(
     assert store.error(chosen[0])["error"] == "TrainingError"
     assert not second.error
     assert [store.state(cell) for cell in chosen] == ["failed", "done"]
+
+
+def test_the_time_of_a_network_is_that_of_its_epochs(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second to read what it is given is no second in each of 200 epochs."""
+    describe = GMPNet.describe
+
+    def slowly(self: GMPNet, *given: Any) -> Any:
+        begun = time.process_time()
+        while time.process_time() < begun + 1:
+            pass
+        return describe(self, *given)
+
+    settings = SETTINGS | {"gmp": SETTINGS["gmp"] | {"epochs": 200}}
+    study = inputs.study.replace(model_settings=settings)
+    store = create(tmp_path / "s", replace(inputs, study=study))
+    cell = cells_of(store, "gmp")[0]
+    monkeypatch.setattr(GMPNet, "describe", slowly)
+    assert 0 < estimate_seconds(study, inputs, store, [cell]) < 50 * cell.n_train / len(inputs)
 
 
 def test_what_a_worker_elsewhere_trained_comes_back(inputs: Inputs, tmp_path: Path) -> None:
