@@ -29,7 +29,6 @@ from offmap.store import Cell, Store, states, writing
 from offmap.study import Study
 from offmap.worker import Fitted, Work, arrays_of, fit_cell, keep, run_cell, start_worker
 
-
 # Crystals on which the time of a network is tried, if that many are not in one step.
 _FEWEST_IN_PILOT = 64
 
