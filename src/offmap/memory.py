@@ -103,10 +103,11 @@ def to_report(n_predictions: int) -> int:
 def to_find_domain(n: int, n_columns: int, jobs: int) -> int:
     """Bytes to judge tasks over n crystals whose features are in hand, ``jobs`` at once.
 
-    All tasks share one copy in single precision; each copies its training rows and their places in
-    the spaces of the detectors. The verdicts grow with the materials.
+    All tasks share one copy in single precision, and lists of neighbours; each copies its training
+    rows and their places in the spaces of the detectors. The verdicts grow with the materials.
     """
-    return int(_BASE + n * (n_columns * _SINGLE * (1 + 3 * jobs) + _PER_VERDICTS))
+    shared = n_columns * _SINGLE + _PER_LISTED
+    return int(_BASE + n * (shared + 3 * jobs * n_columns * _SINGLE + _PER_VERDICTS))
 
 
 def to_decompose(n: int, n_columns: int, jobs: int) -> int:
@@ -124,6 +125,7 @@ _PER_ROW_OF_A_TREE = 85
 _PER_PREDICTION_SCORED = 300
 _PER_PREDICTION_DRAWN = 100
 _PER_VERDICTS = 12_000
+_PER_LISTED = 3_000  # 128 neighbours in two spaces, one of them twice while it is put together
 
 
 def say_if_short(stage: str, needed: int, reporter: Reporter) -> None:
