@@ -19,6 +19,8 @@ import pytest
 import offmap
 from offmap import Study
 from offmap.engines import CRASHED
+from offmap.engines import dask as engine
+from offmap.engines.dask import Dask
 from offmap.errors import OffmapError, SettingsError
 from offmap.evaluate import cells, evaluate
 from offmap.inputs import Inputs, prepare
@@ -27,11 +29,6 @@ from offmap.stages import create
 from offmap.store import Cell
 
 from .cluster import Cluster, free_port
-
-pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
-
-from offmap.engines import dask as engine
-from offmap.engines.dask import Dask
 
 
 @pytest.fixture(autouse=True)

@@ -8,32 +8,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
-torch = pytest.importorskip("torch", reason="the extra nn is not installed")
-
-from torch.nn import functional  # noqa: E402
-
-import offmap  # noqa: E402
-from offmap import Study, registry  # noqa: E402
-from offmap.crystals import Crystal, Crystals  # noqa: E402
-from offmap.datasets.base import Dataset  # noqa: E402
-from offmap.elements import NUMBERS, SYMBOLS  # noqa: E402
-from offmap.engines import Shard  # noqa: E402
-from offmap.errors import DataError, OffmapError, SettingsError  # noqa: E402
-from offmap.evaluate import cells  # noqa: E402
-from offmap.models.alignn import compiled, eager  # noqa: E402
-from offmap.models.alignn import network as networks  # noqa: E402
-from offmap.models.alignn.batch import Blocks, GraphData  # noqa: E402
-from offmap.models.alignn.features import atom_features  # noqa: E402
-from offmap.models.alignn.network import AlignnNetwork  # noqa: E402
-from offmap.models.alignn.pairs import PairUpdate  # noqa: E402
-from offmap.models.alignn.regressor import Alignn  # noqa: E402
-from offmap.models.base import make_model  # noqa: E402
-from offmap.models.batching import seeded  # noqa: E402
-from offmap.models.embeddings import embeddings  # noqa: E402
-from offmap.representations.graph import GraphRule, Graphs, build_graphs, line_graph  # noqa: E402
-from offmap.testing import check_model  # noqa: E402
-from tests.test_docs import executed  # noqa: E402
+import offmap
+from benchmarks.bench_alignn import upstream
+from offmap import Study, registry
+from offmap.crystals import Crystal, Crystals
+from offmap.datasets.base import Dataset
+from offmap.elements import NUMBERS, SYMBOLS
+from offmap.engines import Shard
+from offmap.errors import DataError, OffmapError, SettingsError
+from offmap.evaluate import cells
+from offmap.models.alignn import compiled, eager
+from offmap.models.alignn import network as networks
+from offmap.models.alignn.batch import Blocks, GraphData
+from offmap.models.alignn.features import atom_features
+from offmap.models.alignn.network import AlignnNetwork
+from offmap.models.alignn.pairs import PairUpdate
+from offmap.models.alignn.regressor import Alignn
+from offmap.models.base import make_model
+from offmap.models.batching import seeded
+from offmap.models.embeddings import embeddings
+from offmap.representations.graph import GraphRule, Graphs, build_graphs, line_graph
+from offmap.testing import check_model
+from tests.test_docs import executed
 
 TINY = {"hidden": 8, "epochs": 2, "batch_size": 16}
 
@@ -251,7 +250,6 @@ def test_atom_features_follow_the_published_bins() -> None:
 
 
 def test_the_table_of_atoms_is_what_the_builder_writes() -> None:
-    pytest.importorskip("matminer")
     from importlib.resources import files
 
     folder = Path(__file__).parents[2] / "builders" / "elements"
@@ -365,53 +363,18 @@ def test_settings_and_crystals_it_cannot_use_are_named(mixed: Crystals) -> None:
         Alignn(**TINY).fit(formulas, np.zeros(1))
 
 
+@pytest.mark.filterwarnings("ignore")  # that package has some of its own
 def test_it_is_what_its_authors_package_computes(mixed: Crystals) -> None:
     """Weights copied, the same graphs; skipped where alignn is not installed."""
-    pure = pytest.importorskip("alignn.models.alignn_atomwise_pure")
-    from alignn.torch_graph_builder import TorchGraph
-
-    settings = {"calculate_gradient": False, "gradwise_weight": 0, "use_penalty": False}
-    theirs = pure.ALIGNNAtomWisePure(
-        pure.ALIGNNAtomWisePureConfig(
-            name="alignn_atomwise_pure",
-            atom_input_features=92,
-            hidden_features=256,
-            energy_mult_natoms=False,
-            **settings,
-        )
-    )
-    theirs.config.lg_on_fly = False
-    mine = AlignnNetwork()
-    mine.load_state_dict({name: theirs.state_dict()[name] for name in mine.state_dict()})
-    n_mine, n_theirs = (sum(p.numel() for p in net.parameters()) for net in (mine, theirs))
+    graphs, mine = build_graphs(mixed, GraphRule(own_images=2)), AlignnNetwork()
+    theirs = upstream(graphs, mine)
+    if theirs is None:
+        pytest.skip("the package alignn is not installed")
+    network, forward = theirs
+    n_mine, n_theirs = (sum(p.numel() for p in net.parameters()) for net in (mine, network))
     assert n_mine == n_theirs == 2_046_849
-    graphs = build_graphs(mixed, GraphRule(own_images=2))
-    whole = graphs.united()
-    pairs = line_graph(whole)
-
-    def whole_numbers(values: Any) -> Any:
-        return torch.from_numpy(values.astype(np.int64))
-
-    g = TorchGraph(
-        len(whole.numbers),
-        whole_numbers(whole.source),
-        whole_numbers(whole.target),
-        ndata={
-            "atom_features": torch.from_numpy(atom_features()[whole.numbers]),
-            "V": torch.ones(len(whole.numbers)),
-            "Z": whole_numbers(whole.numbers),
-        },
-        edata={"r": torch.from_numpy(whole.vector)},
-        batch_num_nodes=whole_numbers(np.diff(graphs.atoms)),
-        batch_num_edges=whole_numbers(np.diff(graphs.edges)),
-    )
-    angles = {"h": torch.from_numpy(pairs.cosine)}
-    ends = whole_numbers(pairs.first), whole_numbers(pairs.second)
-    line = TorchGraph(len(whole.source), *ends, ndata={}, edata=angles)
-    lattice = torch.eye(3).repeat(len(graphs), 1, 1)
-    expected = theirs((g, line, lattice))["out"]
     found = mine(GraphData(graphs).batch(np.arange(len(graphs))))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, forward(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from offmap.crystals import Crystals
 from offmap.datasets import load
 from offmap.errors import DataError
 from offmap.models.base import make_model
-
-torch = pytest.importorskip("torch", reason="needs the extra nn")
 
 SMALL = {
     "atom_layers": (64, 32), "set_layers": (32, 16), "steps": 3, "set_depth": 1,

@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sentencepiece
+import torch
+import transformers
 
 from offmap import Study, stages
 from offmap.datasets.base import Dataset
@@ -24,9 +27,6 @@ from offmap.inputs import load_materials, prepare
 from offmap.models.base import make_model
 
 from .encoders import describe, write_encoder
-
-torch = pytest.importorskip("torch", reason="needs the extra llm")
-transformers = pytest.importorskip("transformers", reason="needs the extra llm")
 
 ROWS = np.arange(0, 792, 12)[:64]
 
@@ -132,7 +132,6 @@ def test_weights_of_a_folder(small: dict[str, Any], tmp_path: Path, kind: str) -
 
 
 def test_a_tokenizer_of_sentencepiece(tmp_path: Path) -> None:
-    sentencepiece = pytest.importorskip("sentencepiece", reason="needs the extra llm")
     from offmap.models.language import read_tokenizer
 
     texts = [f"{a}(1) is bonded to six {b}(1) atoms." for a in ("Na", "Ti") for b in ("O", "Cl")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,6 @@ from offmap.models.boosting import rising_steps, size_for
 from offmap.registry import TABLES
 from offmap.testing import check_model
 
-needs_xgb = pytest.mark.skipif(
-    find_spec("xgboost") is None, reason="xgboost is not installed (pip install 'offmap[xgb]')"
-)
 # Few trees where the number of trees is not what is tested.
 SMALL: dict[str, dict[str, Any]] = {
     "lgbm": {},
@@ -27,7 +23,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "knn": {},
     "dummy": {},
 }
-MODELS = [pytest.param(name, marks=needs_xgb if name == "xgb" else ()) for name in SMALL]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +45,6 @@ def test_every_built_in_model_is_tested() -> None:
     assert set(TABLES["model"]) == set(SMALL) | networks
 
 
-@needs_xgb
 def test_xgb_has_the_settings_of_the_study() -> None:
     found = make_model("xgb", {}, 0, 1).get_params()
     assert {name: value for name, value in found.items() if value is not None} == {
@@ -81,13 +75,13 @@ def test_rf_has_the_settings_of_the_study() -> None:
     assert model.get_params() == study.get_params()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_fits_into_offmap(name: str) -> None:
     # One thread: those that wait for each other are slow on a machine with other work to do.
     assert "takes missing values" in check_model(name, SMALL[name], threads=1).held
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_beats_the_mean_on_a_planted_signal(
     name: str, planted: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -98,14 +92,14 @@ def test_beats_the_mean_on_a_planted_signal(
     assert mae < most * floor
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_clones_have_the_same_settings(name: str) -> None:
     model = make_model(name, {}, 3, 2)
     copy = clone(model)
     assert repr(copy.get_params(deep=False)) == repr(model.get_params(deep=False))
 
 
-@pytest.mark.parametrize("name", ["lgbm", pytest.param("xgb", marks=needs_xgb), "rf"])
+@pytest.mark.parametrize("name", ["lgbm", "xgb", "rf"])
 def test_seeds_reproduce(name: str, planted: tuple[np.ndarray, np.ndarray]) -> None:
     X, _ = planted
     first, again, other = (fitted(name, planted, seed).predict(X[400:]) for seed in (1, 1, 2))
@@ -113,7 +107,7 @@ def test_seeds_reproduce(name: str, planted: tuple[np.ndarray, np.ndarray]) -> N
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("name", ["lgbm", "rf", pytest.param("xgb", marks=needs_xgb)])
+@pytest.mark.parametrize("name", ["lgbm", "rf", "xgb"])
 def test_trees_are_bit_identical_over_threads(name: str) -> None:
     rng = np.random.default_rng(5)
     X = rng.normal(size=(20_000, 4)).astype(np.float32)  # enough rows for threads to share
@@ -166,9 +160,7 @@ def test_the_size_of_lgbm_follows_the_training_set() -> None:
 
 
 @pytest.mark.parametrize("n_rows", [6, 20, 60])
-@pytest.mark.parametrize(
-    "name", ["lgbm", pytest.param("xgb", marks=needs_xgb), "rf", "knn", "dummy"]
-)
+@pytest.mark.parametrize("name", SMALL)
 def test_a_handful_of_materials_is_enough(
     name: str, n_rows: int, planted: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -222,7 +214,7 @@ def test_unknown_models_are_told_with_near_ones() -> None:
     ("name", "setting", "message"),
     [
         ("lgbm", "num_leafs", "setting of model 'lgbm' 'num_leafs'; did you mean 'num_leaves'"),
-        pytest.param("xgb", "max_dept", "did you mean 'max_depth'", marks=needs_xgb),
+        ("xgb", "max_dept", "did you mean 'max_depth'"),
         ("rf", "n_trees", "model 'rf' does not take these settings: .*n_trees"),
         ("knn", "neighbours", "model 'knn' does not take these settings: .*neighbours"),
         ("dummy", "mean", "model 'dummy' does not take these settings: .*mean"),

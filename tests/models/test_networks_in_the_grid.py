@@ -12,23 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the extra nn is not installed")
-
-from offmap import Study  # noqa: E402
-from offmap.datasets.base import Dataset  # noqa: E402
-from offmap.domain import faithful_study  # noqa: E402
-from offmap.errors import StudyError  # noqa: E402
-from offmap.evaluate import _work, cells, estimate_seconds, evaluate  # noqa: E402
-from offmap.inputs import Inputs, prepare, shared_arrays  # noqa: E402
-from offmap.models.alignn.network import AlignnNetwork  # noqa: E402
-from offmap.models.embeddings import embeddings  # noqa: E402
-from offmap.models.gmp_net import GMPNet  # noqa: E402
-from offmap.models.gmp_net import _Network as GMPNetwork  # noqa: E402
-from offmap.representations.gmp import NO_DENSITY  # noqa: E402
-from offmap.stages import create  # noqa: E402
-from offmap.store import Cell, Store  # noqa: E402
-from offmap.worker import fit_cell, keep  # noqa: E402
+from offmap import Study
+from offmap.datasets.base import Dataset
+from offmap.domain import faithful_study
+from offmap.errors import StudyError
+from offmap.evaluate import _work, cells, estimate_seconds, evaluate
+from offmap.inputs import Inputs, prepare, shared_arrays
+from offmap.models.alignn.network import AlignnNetwork
+from offmap.models.embeddings import embeddings
+from offmap.models.gmp_net import GMPNet
+from offmap.models.gmp_net import _Network as GMPNetwork
+from offmap.representations.gmp import NO_DENSITY
+from offmap.stages import create
+from offmap.store import Cell, Store
+from offmap.worker import fit_cell, keep
 
 SETTINGS = {
     "alignn": {"hidden": 8, "epochs": 2, "batch_size": 12},

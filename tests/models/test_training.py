@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
-torch = pytest.importorskip("torch", reason="the extra nn is not installed")
-
-from torch import nn  # noqa: E402
-
-from offmap.errors import SettingsError  # noqa: E402
-from offmap.models.batching import in_pieces, order, prefetched  # noqa: E402
-from offmap.models.checkpoints import Checkpoint  # noqa: E402
-from offmap.models.recipe import Recipe  # noqa: E402
-from offmap.models.training import Epoch, TrainingError, predict, train  # noqa: E402
+from offmap.errors import SettingsError
+from offmap.models.batching import in_pieces, order, prefetched
+from offmap.models.checkpoints import Checkpoint
+from offmap.models.recipe import Recipe
+from offmap.models.training import Epoch, TrainingError, predict, train
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(120, 4))

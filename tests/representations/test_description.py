@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +143,6 @@ def test_words_are_no_features() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("robocrys") is None, reason="needs the extra llm")
 def test_robocrystallographer_describes_rock_salt() -> None:
     salt = Crystal(
         "salt", 2.82 * (1 - np.eye(3)), np.array([11, 17], np.uint8),
