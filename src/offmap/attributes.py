@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,7 @@ from offmap.columns import (
 from offmap.crystals import Crystals
 from offmap.elements import SYMBOLS
 from offmap.processes import pool
-
-Progress = Callable[[int, int], None]
+from offmap.progress import Progress
 
 # First space group of each point group, in order (International Tables for Crystallography A).
 _POINT_GROUPS = {

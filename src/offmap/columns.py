@@ -38,8 +38,6 @@ IN_DISTRIBUTION = "in_distribution"
 CELL_KEYS = (DATASET, TARGET, REPRESENTATION, MODEL, CRITERION, HELD_OUT, SEED, N_TRAIN)
 """What identifies one cell of the grid, in the order of its path."""
 
-TASK_KEYS = (CRITERION, HELD_OUT)
-
 METRICS = ("mae", "rmse", "r2", "pearson", "spearman", "kendall", "bias", "mae_over_mad")
 """Scores of a task that carry an interval (``<metric>_low``, ``<metric>_high``)."""
 
@@ -51,7 +49,6 @@ class Column:
     label: str
     unit: str = ""
     description: str = ""
-    higher_is_better: bool | None = None
 
 
 COLUMNS: dict[str, Column] = {
@@ -83,80 +80,72 @@ COLUMNS: dict[str, Column] = {
     Y_PRED: Column("Predicted value", "target", "What the model predicted, never having seen it"),
     "mad": Column("MAD", "target", "Mean absolute deviation of the test labels from their mean"),
     "std": Column("Standard deviation", "target", "Standard deviation of the test labels"),
-    "mae": Column("MAE", "target", "Mean absolute error", False),
-    "rmse": Column("RMSE", "target", "Root mean squared error", False),
-    "r2": Column("R²", "", "Coefficient of determination on the test set", True),
-    "pearson": Column("Pearson r", "", "Linear correlation of prediction and label", True),
-    "spearman": Column("Spearman ρ", "", "Rank correlation of prediction and label", True),
-    "kendall": Column("Kendall τ", "", "Rank agreement of prediction and label (tau-b)", True),
+    "mae": Column("MAE", "target", "Mean absolute error"),
+    "rmse": Column("RMSE", "target", "Root mean squared error"),
+    "r2": Column("R²", "", "Coefficient of determination on the test set"),
+    "pearson": Column("Pearson r", "", "Linear correlation of prediction and label"),
+    "spearman": Column("Spearman ρ", "", "Rank correlation of prediction and label"),
+    "kendall": Column("Kendall τ", "", "Rank agreement of prediction and label (tau-b)"),
     "bias": Column("Bias", "target", "Mean signed error, predicted minus true"),
-    "mae_over_mad": Column("MAE / MAD", "", "Error relative to guessing the mean", False),
+    "mae_over_mad": Column("MAE / MAD", "", "Error relative to guessing the mean"),
     "mae_in_distribution": Column(
         "In-distribution MAE",
         "target",
         "MAE on the same test materials when materials like them were in the training set",
-        False,
     ),
     "mae_increase": Column(
-        "MAE increase",
-        "target",
-        "MAE minus in-distribution MAE, over the same materials (paired)",
-        False,
+        "MAE increase", "target", "MAE minus in-distribution MAE, over the same materials (paired)"
     ),
-    "mae_ratio": Column(
-        "MAE ratio", "", "MAE over in-distribution MAE, over the same materials", False
-    ),
+    "mae_ratio": Column("MAE ratio", "", "MAE over in-distribution MAE, over the same materials"),
     "r2_in_distribution": Column(
-        "In-distribution R²", "", "R² on the same test materials in the random folds", True
+        "In-distribution R²", "", "R² on the same test materials in the random folds"
     ),
     "bias_in_distribution": Column(
         "In-distribution bias", "target", "Bias on the same test materials in the random folds"
     ),
     "detector": Column("Detector", "", "What measures how far out a material lies"),
-    "coverage": Column("Coverage", "", "Share of the test materials in the training domain", True),
+    "coverage": Column("Coverage", "", "Share of the test materials in the training domain"),
     "verdict": Column("Verdict", "", "Interpolation, partial or extrapolation, by the coverage"),
     "decided_by": Column(
         "Decided by", "", "What the verdict follows from: expected_error or mean_standing"
     ),
     "sure": Column("Sure", "", "Whether the whole interval of the coverage gives that verdict"),
-    "agreement": Column("Agreement", "", "Share of detectors that side with the verdict", True),
+    "agreement": Column("Agreement", "", "Share of detectors that side with the verdict"),
     "coverage_least": Column("Least coverage", "", "Over other choices of the calibration rows"),
     "coverage_most": Column("Most coverage", "", "Over other choices of the calibration rows"),
     "two_sample_auc": Column(
         "Two-sample AUC", "", "How well a classifier tells test from train; 0.5: not at all"
     ),
     "combined": Column("Combined standing", "", "1 is the threshold; above is out of domain"),
-    "expected_mae": Column(
-        "Expected MAE", "target", "Forecast from akin tasks, without this one", False
-    ),
+    "expected_mae": Column("Expected MAE", "target", "Forecast from akin tasks, without this one"),
     "expected_error": Column(
-        "Expected error", "target", "Absolute error to expect, learned over the other tasks", False
+        "Expected error", "target", "Absolute error to expect, learned over the other tasks"
     ),
     "n_out": Column("Detectors out", "", "How many detectors call the material out of domain"),
     "out_of_domain": Column("Out of domain", "", "Verdict on the material"),
     "mae_matched": Column(
-        "Matched MAE", "target", "MAE of in-distribution materials matched to the test set", False
+        "Matched MAE", "target", "MAE of in-distribution materials matched to the test set"
     ),
-    "r2_matched": Column("Matched R²", "", "R² of the matched in-distribution materials", True),
+    "r2_matched": Column("Matched R²", "", "R² of the matched in-distribution materials"),
     "std_matched": Column(
         "Matched standard deviation", "target", "Standard deviation of the matched labels"
     ),
-    "matched_gap": Column("Matched gap", "target", "MAE minus matched MAE (paired)", False),
+    "matched_gap": Column("Matched gap", "target", "MAE minus matched MAE (paired)"),
     "false_alarms": Column("False alarms", "", "Share of the random folds called out of domain"),
     "auroc": Column(
-        "AUROC", "", "Ranks large errors first: above the in-distribution 95th percentile", True
+        "AUROC", "", "Ranks large errors first: above the in-distribution 95th percentile"
     ),
     "excess_area": Column(
-        "Excess area", "", "Of the risk-coverage curve: 0 ideal, 1 no better than chance", False
+        "Excess area", "", "Of the risk-coverage curve: 0 ideal, 1 no better than chance"
     ),
     "mae_rank_correlation": Column(
-        "Task rank correlation", "", "Share out of domain against MAE, over tasks", True
+        "Task rank correlation", "", "Share out of domain against MAE, over tasks"
     ),
     "mae_rank_correlation_mean": Column(
-        "Task rank correlation (mean score)", "", "Mean score against MAE, over tasks", True
+        "Task rank correlation (mean score)", "", "Mean score against MAE, over tasks"
     ),
     "error_rank_correlation": Column(
-        "Error rank correlation", "", "Score against absolute error, within tasks", True
+        "Error rank correlation", "", "Score against absolute error, within tasks"
     ),
     "distance_q10": Column("Nearest distance, 10 %", "", "Over that of held-out rows"),
     "distance_q50": Column("Nearest distance, median", "", "Over that of held-out rows"),
@@ -167,10 +156,10 @@ COLUMNS: dict[str, Column] = {
     ),
     "bin": Column("Bin", "", "How far out: well inside, inside, outside or far outside"),
     "nominal": Column("Nominal", "", "Share of true values that the intervals are to hold"),
-    "interval_coverage": Column("Measured", "", "Share that they held on finished tasks", True),
-    "interval_coverage_q10": Column("Worst tenth", "", "That of the tasks covered worst", True),
-    "interval_coverage_audited": Column("Measured here", "", "Share held of the audited", True),
-    "half_width": Column("Half-width", "target", "Half of the interval, median", False),
+    "interval_coverage": Column("Measured", "", "Share that they held on finished tasks"),
+    "interval_coverage_q10": Column("Worst tenth", "", "That of the tasks covered worst"),
+    "interval_coverage_audited": Column("Measured here", "", "Share held of the audited"),
+    "half_width": Column("Half-width", "target", "Half of the interval, median"),
     "abstained": Column("No interval", "", "Share of materials without an interval"),
     "n_audited": Column("Audited", "", "Audited materials in the bin"),
     "interval": Column("Interval", "target", "Around the prediction"),
@@ -199,11 +188,11 @@ COLUMNS: dict[str, Column] = {
     "share_composition": Column("Share of composition", "", "Of what is credited to the blocks"),
     "bias_verdict": Column("Verdict", "", "How biased the task is, and by what, in words"),
     "mae_corrected": Column(
-        "Corrected MAE", "target", "With the residual model added; it has seen these labels", False
+        "Corrected MAE", "target", "With the residual model added; it has seen these labels"
     ),
-    "mae_kept_out": Column("MAE, kept out", "target", "Of the kept-out fifth, uncorrected", False),
+    "mae_kept_out": Column("MAE, kept out", "target", "Of the kept-out fifth, uncorrected"),
     "mae_corrected_kept_out": Column(
-        "Corrected MAE, kept out", "target", "The residual model has not seen this fifth", False
+        "Corrected MAE, kept out", "target", "The residual model has not seen this fifth"
     ),
     "error": Column("Error", "target", "Predicted minus true"),
     "composition": Column("Composition", "target", "Part of the error credited to composition"),
@@ -217,9 +206,9 @@ COLUMNS: dict[str, Column] = {
     "choice": Column("Choice", "", "Which materials of the group are labelled first"),
     "remedy": Column("Remedy", "", "What is made of the labels"),
     "n_labelled": Column("Labelled", "", "Materials of the held-out group with a label"),
-    "mae_rest": Column("MAE, all unlabelled", "target", "Over all that is not labelled", False),
+    "mae_rest": Column("MAE, all unlabelled", "target", "Over all that is not labelled"),
     "n_to_in_distribution": Column(
-        "Labels needed", "", "Fewest labels with which the in-distribution MAE is reached", False
+        "Labels needed", "", "Fewest labels with which the in-distribution MAE is reached"
     ),
     "reached": Column("Reached", "", "Labels with which the in-distribution MAE is reached"),
 }

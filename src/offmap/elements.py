@@ -1,9 +1,8 @@
 """Facts about the chemical elements that the whole package shares.
 
 Symbols and atomic numbers are IUPAC's; electronegativities are Pauling's scale (W. M. Haynes, CRC
-Handbook of Chemistry and Physics, 95th ed.), used only to order formulas. Lanthanides and
-actinides count as group 3 of periods 6 and 7, the convention of pymatgen and of Li et al.,
-Commun. Mater. 6, 9 (2025).
+Handbook of Chemistry and Physics, 95th ed.). Lanthanides and actinides count as group 3
+of periods 6 and 7, the convention of pymatgen and of Li et al., Commun. Mater. 6, 9 (2025).
 """
 
 from __future__ import annotations
@@ -69,6 +68,9 @@ PERIOD: NDArray[np.int8] = _periods()
 
 GROUP: NDArray[np.int8] = np.array([0] + [_group(z) for z in range(1, N_ELEMENTS)], dtype=np.int8)
 """Group (column) of each atomic number, 1 to 18; La-Lu and Ac-Lr are group 3."""
+
+FAMILIES = ((1, 2), (3,), (4, 5, 6, 7), (8, 9, 10, 11, 12), (13, 14), (15,), (16,), (17,))
+"""Groups of the periodic table whose elements act alike."""
 
 ELECTRONEGATIVITY: NDArray[np.float64] = np.array(
     [float(v) for v in _ELECTRONEGATIVITY.split()]

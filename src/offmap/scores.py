@@ -271,7 +271,7 @@ def _compare(
 
 
 def _moments(y_true: Array, y_pred: Array) -> Array:
-    """Per-material terms of which all moment scores are sums, shape (n, 8).
+    """Per-material terms of which all moment scores are sums, shape (n, 10).
 
     Labels and predictions are centred on the mean label first: sums of squares then lose no digits.
     """

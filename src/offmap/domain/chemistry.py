@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.domain.judge import Context, Judged, Predictions
-from offmap.domain.substitution import Compositions, properties
-from offmap.elements import ELECTRONEGATIVITY, NUMBERS
+from offmap.domain.substitution import CHI, Compositions, properties
+from offmap.elements import NUMBERS
 from offmap.inputs import Inputs
 
 Array = NDArray[np.float64]
@@ -58,14 +58,13 @@ def describe(
     new = compositions.new_elements(test) if chemical else np.zeros(0, dtype=np.int64)
     rest = fractions.copy()
     rest[:, new] = 0
-    chi = np.where(ELECTRONEGATIVITY > 0, ELECTRONEGATIVITY, 1.3)
     amount = fractions[:, new].sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = fractions[:, new] @ properties()[new] / amount[:, None]
-        own = fractions[:, new] @ chi[new] / amount
-        others = (rest @ chi) / rest.sum(axis=1)
-    most = np.where(rest > 0, chi, -np.inf).max(axis=1, initial=-np.inf)
-    least = np.where(rest > 0, chi, np.inf).min(axis=1, initial=np.inf)
+        own = fractions[:, new] @ CHI[new] / amount
+        others = (rest @ CHI) / rest.sum(axis=1)
+    most = np.where(rest > 0, CHI, -np.inf).max(axis=1, initial=-np.inf)
+    least = np.where(rest > 0, CHI, np.inf).min(axis=1, initial=np.inf)
     ionic = np.nan_to_num(np.abs(own - others)) * amount * (1 - amount)
     company = np.column_stack([
         (fractions > 0).sum(axis=1), most - own, least - own, own - others, y_pred,

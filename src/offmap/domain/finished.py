@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offmap.attributes import from_frame
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID
 from offmap.datasets.base import Dataset
-from offmap.errors import StudyError
+from offmap.errors import StudyError, UnknownNameError
 from offmap.inputs import Inputs, load_materials
 from offmap.progress import Reporter, Silent
 from offmap.representations.base import Features
@@ -39,8 +39,6 @@ def reopen(
     UnknownNameError
         If the study has no such representation.
     """
-    from offmap.errors import UnknownNameError
-
     reporter = reporter or Silent()
     study, materials = store.study(), store.read_table("materials")
     name = representation or study.representations[0]

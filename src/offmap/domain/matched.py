@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from offmap.attributes import Attributes
 from offmap.columns import CHEMICAL_SYSTEM, N_ELEMENTS
-from offmap.elements import GROUP
+from offmap.elements import FAMILIES, GROUP
 from offmap.errors import DataError
 from offmap.inputs import Inputs
 from offmap.scores import Resamples, percentile_interval, scores
@@ -27,8 +27,6 @@ Array = NDArray[np.float64]
 
 # How much a label counts against make-up when pairing (both in standard deviations).
 _LABEL_WEIGHT = 2.0
-# Groups of the periodic table that count as one family.
-_FAMILIES = ((1, 2), (3,), (4, 5, 6, 7), (8, 9, 10, 11, 12), (13, 14), (15,), (16,), (17,))
 # Pairs per task, at most, and controls to choose from, at least.
 _MOST, _FEWEST = 2000, 50
 
@@ -88,7 +86,7 @@ def make_up(attributes: Attributes) -> NDArray[np.float32]:
     A family stands in for a left-out element: chlorides are the controls of fluorides.
     """
     groups = np.asarray(GROUP)
-    families = [np.isin(groups, members) for members in _FAMILIES]
+    families = [np.isin(groups, members) for members in FAMILIES]
     has = attributes.has_element.astype(np.float32) @ np.stack(families, axis=1).astype(np.float32)
     n_elements = attributes.frame[N_ELEMENTS].to_numpy(np.float32)
     return np.column_stack([n_elements, (has > 0).astype(np.float32)])

@@ -13,18 +13,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from offmap.elements import ELECTRONEGATIVITY, GROUP, PERIOD
+from offmap.elements import ELECTRONEGATIVITY, FAMILIES, GROUP, PERIOD
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+CHI: Array = np.where(ELECTRONEGATIVITY > 0, ELECTRONEGATIVITY, 1.3)
+"""Electronegativity of each element; that of the heaviest known where none is tabulated."""
 
 N_REPLACEMENTS = 8
 """Known elements that take the place of a new one."""
 # Materials that an element needs in training to count as known.
 _KNOWN_FROM = 20
 _RIDGE = 1.0
-# Groups of the periodic table whose elements act alike; H, O and F by themselves.
-_FAMILIES = ((1, 2), (3,), (4, 5, 6, 7), (8, 9, 10, 11, 12), (13, 14), (15,), (16,), (17,))
+# Elements that are like no other of their family.
 _ALONE = (1, 8, 9)
 _CHUNK = 8192
 
@@ -122,8 +124,7 @@ def properties() -> Array:
     from offmap.representations.matminer.tables import element_table
 
     melting = element_table().magpie[:, MAGPIE_PROPERTIES.index("MeltingT")]
-    chi = np.where(ELECTRONEGATIVITY > 0, ELECTRONEGATIVITY, 1.3)
-    values = np.column_stack([GROUP, PERIOD, chi, np.log(np.maximum(melting, 1))]).astype(float)
+    values = np.column_stack([GROUP, PERIOD, CHI, np.log(np.maximum(melting, 1))]).astype(float)
     usual = values[1:95]
     scaled: Array = (values - usual.mean(axis=0)) / usual.std(axis=0)
     return scaled
@@ -137,7 +138,7 @@ def _distance(z: int, others: NDArray[np.int64]) -> Array:
 
 def _membership() -> NDArray[np.float32]:
     """Which family each element is of, shape (119, 11)."""
-    found = np.stack([np.isin(GROUP, family) for family in _FAMILIES], axis=1)
+    found = np.stack([np.isin(GROUP, family) for family in FAMILIES], axis=1)
     found[list(_ALONE)] = False
     alone = np.zeros((len(GROUP), len(_ALONE)), dtype=bool)
     alone[list(_ALONE), range(len(_ALONE))] = True

@@ -15,8 +15,6 @@ from offmap.attributes import Attributes
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID, N_TEST, N_TRAIN
 from offmap.errors import OffmapError, UnknownNameError
 
-TASK_COLUMNS = (CRITERION, HELD_OUT, N_TRAIN, N_TEST, "kept", "reason")
-
 
 @dataclass(frozen=True, eq=False)
 class Groups:
@@ -72,7 +70,7 @@ class Membership:
         return Membership(self.criterion[chosen], self.held_out[chosen], self.matrix[:, chosen])
 
     def tasks(self, min_size: int = 200) -> pd.DataFrame:
-        """One row per task, with the columns :data:`TASK_COLUMNS`.
+        """``criterion``, ``held_out``, ``n_train``, ``n_test``, ``kept`` and ``reason`` of each task.
 
         A task is kept only if train and test each have at least ``min_size`` materials.
         """
