@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 import numpy as np
@@ -205,8 +203,7 @@ def _shared(
     todo: Sequence[Cell],
 ) -> Iterator[Work]:
     """What workers share, laid out in a folder that is gone afterwards."""
-    with TemporaryDirectory(prefix=".arrays-", dir=store.folder) as name:
-        folder = Path(name)
+    with store.temporary_folder() as folder:
         if todo:
             pruned = prune(described, settings.correlation, across=settings.faithful)
             share_arrays(inputs, described, pruned, todo, folder)

@@ -70,7 +70,7 @@ class Membership:
         return Membership(self.criterion[chosen], self.held_out[chosen], self.matrix[:, chosen])
 
     def tasks(self, min_size: int = 200) -> pd.DataFrame:
-        """``criterion``, ``held_out``, ``n_train``, ``n_test``, ``kept`` and ``reason`` of each task.
+        """``criterion``, ``held_out``, ``n_train``, ``n_test``, ``kept``, ``reason`` of each task.
 
         A task is kept only if train and test each have at least ``min_size`` materials.
         """
