@@ -63,6 +63,28 @@ def test_status_and_score(folder: Path) -> None:
     assert {row["criterion"] for row in rows} == {"in_distribution", "crystal_system"}
 
 
+def test_a_person_is_shown_the_worst_tasks_and_where_the_rest_is(folder: Path) -> None:
+    printed = offmap("score", folder).stdout.splitlines()
+    assert printed[0].split() == ["task", "n_test", "mae", "mae_ratio", "r2", "bias", "pearson",
+                                  "mae_in_distribution"]  # fmt: skip
+    ratios = [float(line.split()[3]) for line in printed[1:] if line.startswith("crystal_system/")]
+    assert ratios == sorted(ratios, reverse=True)
+    assert printed[-1] == f"all rows and columns: {folder / 'scores.csv'}"
+
+
+def test_a_study_folder_is_not_a_study_file(folder: Path) -> None:
+    done = offmap("run", folder)
+    assert done.returncode == 2
+    assert f"offmap evaluate {folder}" in done.stderr
+
+
+def test_one_study_alone_has_nothing_to_compare(folder: Path) -> None:
+    done = offmap("compare", folder)
+    assert done.returncode == 0, done.stderr
+    assert "none is compared" in done.stdout
+    assert "Empty DataFrame" not in done.stdout
+
+
 def test_datasets_are_checked(folder: Path, toy_file: Path, tmp_path: Path) -> None:
     more = ["--study", folder, "--against", toy_file, "--out", tmp_path / "tables"]
     done = offmap("data", "check", toy_file, "--target", "energy", *more, "--json")
@@ -101,6 +123,9 @@ def test_featurize_writes_a_table(toy_file: Path, tmp_path: Path) -> None:
         (["run", "--min-size", "0"], "min_size must be between 2"),
         (["score", "nowhere"], "not a study folder"),
         (["run", "nowhere.toml"], "cannot read the study file"),
+        (["run", "crystals.parquet"], "for data, say --dataset crystals.parquet"),
+        (["run", "prototypes"], "for data, say --dataset prototypes"),
+        (["run", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["ls", "model-s"], "did you mean 'models'"),
     ],
 )
@@ -117,5 +142,6 @@ def test_failed_cells_make_exit_code_one(toy_file: Path, tmp_path: Path) -> None
     flags = [*TOY[:-1], "mine:broken", "--jobs", "1", "--out", "study"]
     done = offmap("run", "--dataset", toy_file, *flags, cwd=tmp_path)
     assert done.returncode == 1
-    assert "not today" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("and 5 more: ValueError: not today")  # cells that failed alike, in a line
     assert json.loads(offmap("status", tmp_path / "study", "--json").stdout)[0]["failed"] == 8

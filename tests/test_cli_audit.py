@@ -97,7 +97,8 @@ def test_candidates_from_a_folder_of_cif_files(
     assert [row["material_id"] for row in found["set_aside"]] == ["broken"]
     assert {row["bin"] for row in found["bins"]} >= {"inside", "all"}
     printed = offmap("audit", study, "--candidates", folder, "--nominal", "0.7").stdout
-    assert "measured" in printed
+    assert "what they held on finished tasks" in printed
+    assert "furthest out first" in printed
     assert printed.startswith(found["verdict"])
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from offmap.progress import Progress, Reporter
 
 # Seconds between two plain lines of one step.
 _PLAIN_EVERY = 15.0
+
+# Characters between two columns of a table, and the fewest that are worth showing of words.
+_GAP, _LEAST_WORDS = 2, 16
 
 
 def reporter() -> Reporter:
@@ -71,7 +78,9 @@ class Lines:
                 self.say(f"{title}: {done} of {total}{rest}")
 
         yield update
-        self.say(f"{title}: {state[1]} done in {duration(time.monotonic() - begun)}")
+        done, took = state[1], time.monotonic() - begun
+        if done or took >= _PLAIN_EVERY:  # nothing, for it was there already, is not news
+            self.say(f"{title}: {f'{done} ' if done > 1 else ''}done in {duration(took)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -88,16 +97,38 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def show_table(frame: pd.DataFrame, as_json: bool = False, most: int = 0) -> None:
-    """Print a table to standard output, for people or as JSON records."""
+def show_table(
+    frame: pd.DataFrame, as_json: bool = False, most: int = 0, whole: Path | None = None
+) -> None:
+    """Print a table to standard output, for people or as JSON records.
+
+    Parameters
+    ----------
+    frame
+        The table. For people, columns at the right are cut or left out where a line of the
+        terminal is too short for them; in a pipe they never are.
+    as_json
+        All of it as JSON records instead.
+    most
+        Rows to show to a person; 0 for all.
+    whole
+        The file that holds what is not shown.
+    """
     if as_json:
         print(frame.to_json(orient="records", indent=1, default_handler=str))
         return
     shown = frame.head(most) if most else frame
-    with pd.option_context("display.max_colwidth", 70, "display.width", 200):
-        print(shown.to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep="-"))
+    lines, n_columns = laid_out(shown, shutil.get_terminal_size((0, 0)).columns)
+    print("\n".join(lines))
+    left_out = []
     if len(shown) < len(frame):
-        print(f"... and {len(frame) - len(shown)} more rows")
+        left_out.append(_more(len(frame) - len(shown), "row"))
+    if n_columns < len(frame.columns) and whole is None:
+        left_out.append(f"{_more(len(frame.columns) - n_columns, 'column')} (--json has all)")
+    if left_out:
+        print(f"... and {' and '.join(left_out)}")
+    if whole is not None:
+        print(f"all rows and columns: {whole}")
 
 
 def show_tables(frames: Mapping[str, pd.DataFrame], as_json: bool = False) -> None:
@@ -109,5 +140,43 @@ def show_tables(frames: Mapping[str, pd.DataFrame], as_json: bool = False) -> No
         }
         print(json.dumps(records, indent=1))
         return
-    for frame in frames.values():
+    for name, frame in frames.items():
+        print(f"{name}:")
         show_table(frame)
+
+
+def laid_out(frame: pd.DataFrame, width: int = 0) -> tuple[list[str], int]:
+    """A table as lines of at most ``width`` characters (0: any), and the columns that they hold.
+
+    Words stand at the left of their column and numbers at the right. The column that no longer
+    fits is cut if it is of words and enough of it is left; those behind it are left out.
+    """
+    lines = [""] * (len(frame) + 1)
+    for done, name in enumerate(frame.columns):
+        words = not pd.api.types.is_numeric_dtype(frame[name]) or frame[name].dtype == bool
+        cells = [str(name), *(_cell(value) for value in frame[name])]
+        size, left = max(map(len, cells)), width - len(lines[0]) - _GAP * bool(done)
+        if width and size > left:
+            if done and (not words or left < _LEAST_WORDS):
+                return [line.rstrip() for line in lines], done
+            size = max(left, _LEAST_WORDS)
+            cells = [cell if len(cell) <= size else f"{cell[: size - 1]}…" for cell in cells]
+        cells = [cell.ljust(size) if words else cell.rjust(size) for cell in cells]
+        gap = " " * (_GAP * bool(done))
+        lines = [f"{line}{gap}{cell}" for line, cell in zip(lines, cells, strict=True)]
+    return [line.rstrip() for line in lines], len(frame.columns)
+
+
+def _more(n: int, what: str) -> str:
+    return f"{n} more {what}{'s' if n > 1 else ''}"
+
+
+def _cell(value: Any) -> str:
+    """A value as a person writes it: four digits, yes and no, a dash for nothing."""
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return "-"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}" if -10_000 < float(value) < 10_000 else f"{value:.0f}"
+    return str(value)

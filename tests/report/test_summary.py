@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from offmap.cli import app
 from offmap.plots.outcomes import task_scores
-from offmap.report.advice import advise, after_offset
+from offmap.report.advice import advise, after_offset, next_steps
 from offmap.report.summary import Summary, summarise
+from offmap.report.tables import Tables
+from tests.report.planted import plant
 
 
 def scores(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -159,3 +166,15 @@ def test_advice_tells_shifted_from_scattered() -> None:
     assert "On H the error exceeds" in advice["Worse than a constant"]
     assert "1 task cannot be decided" in advice["Undecided: get more test data"]
     assert "about 1.0 times" in advice["Where the model may be used"]
+
+
+def test_the_next_commands_can_be_typed_as_they_stand(tmp_path: Path) -> None:
+    store = plant(tmp_path / "study", 200, ("lgbm",), ("crystal_system",), min_size=20)
+    commands = [command for command, _ in next_steps(Tables(store))]
+    assert commands[-1] == "offmap run study/study.toml --model lgbm,dummy,knn --out study"
+    root = typer.main.get_command(app)
+    assert isinstance(root, TyperGroup)
+    for command in commands:
+        name, *arguments = command.split()[1:]
+        given = root.commands[name].make_context(name, arguments).params
+        assert given.get("file") in (None, Path("study/study.toml"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -14,30 +15,28 @@ from offmap.cli import analysis, audit, data, lists, study
 from offmap.errors import OffmapError
 
 app = typer.Typer(
-    help="Is a test set really off the map of the training data?",
+    help="Is a test set really off the map of the training data? Try: offmap run --limit 2000",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    study.run,
-    lists.tasks,
-    lists.featurize,
-    study.evaluate,
-    study.score,
-    analysis.domain,
-    analysis.bias,
-    analysis.scaling,
-    study.report,
-    audit.audit,
-    analysis.compare,
-    lists.export,
-    study.status,
-    lists.ls,
-):
-    app.command()(command)
-app.add_typer(data.app, name="data")
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Begin": (study.run, study.status, lists.tasks, lists.ls),
+    "Ask a finished study": (
+        analysis.domain,
+        analysis.bias,
+        analysis.scaling,
+        study.report,
+        analysis.compare,
+    ),
+    "Hold your own against it": (audit.audit,),
+    "Stage by stage": (lists.featurize, study.evaluate, study.score, lists.export),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(data.app, name="data", rich_help_panel="Begin")
 
 
 @app.callback(invoke_without_command=True)

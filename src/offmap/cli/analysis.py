@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from offmap.cli import views
 from offmap.cli.options import AsJson, Folder, HeldOut, Jobs, names
 
 if TYPE_CHECKING:
     from offmap.engines import Outcome
 
 Folders = Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study folders.")]
-Faithful = Annotated[bool, typer.Option("--faithful", help="Also exactly as the study did it.")]
+Faithful = Annotated[
+    bool,
+    typer.Option("--faithful", help="Also as Li et al. (2025) did it, which uses test rows."),
+]
 
 
 def domain(
     folder: Folder,
     faithful: Faithful = False,
-    detector: Annotated[list[str] | None, typer.Option(help="Detector that votes.")] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(help="Detector that votes; repeat for several. Default: seven of them."),
+    ] = None,
     pruned: Annotated[
         bool, typer.Option("--pruned", help="With --faithful: without correlated features.")
     ] = False,
     embedded: Annotated[
-        str, typer.Option(help="With --faithful: on embeddings of this network of the study.")
+        str,
+        typer.Option(
+            help="With --faithful: on embeddings of this network, one of the study's models."
+        ),
     ] = "",
     held_out: Annotated[
         str, typer.Option(help="Only these tasks, such as element/O,period/5; others stay.")
@@ -49,18 +61,27 @@ def domain(
         tables = job(
             *study, faithful, detector, pruned=pruned, held_out=names(held_out), embedded=embedded
         )
-    show_table(tables.verdicts if tables.faithful is None else tables.faithful, as_json)
+    if as_json:
+        show_table(tables.verdicts if tables.faithful is None else tables.faithful, as_json)
+        return
+    show_table(views.verdicts(tables.verdicts), most=views.MOST, whole=folder / "verdicts.csv")
+    if tables.faithful is not None:
+        typer.echo("\nas published, test rows used:")
+        whole = folder / "domain_faithful.csv"
+        show_table(views.published_domains(tables.faithful), most=views.MOST, whole=whole)
+    _report_next(folder)
 
 
 def bias(
     folder: Folder,
     held_out: HeldOut = "",
     rescue: Annotated[
-        bool, typer.Option("--rescue", help="What a few labels of each group would mend.")
+        bool, typer.Option("--rescue", help="Also measure what a few labels of each group mend.")
     ] = False,
     faithful: Faithful = False,
     local_difference: Annotated[
-        str, typer.Option(help="Count LocalPropertyDifference as structure or composition.")
+        str,
+        typer.Option(help="Count matminer's LocalPropertyDifference as structure or composition."),
     ] = "structure",
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -77,7 +98,12 @@ def bias(
             rescue=rescue, faithful=faithful, local_difference=local_difference,
         )  # fmt: skip
         study.reporter.say(CAVEAT)
-    show_table(found.tasks, as_json)
+    if as_json:
+        show_table(found.tasks, as_json)
+    else:
+        show_table(views.biases(found.tasks), most=views.MOST, whole=folder / "bias.csv")
+        _say(views.in_words(found.tasks, "bias_verdict", names(held_out)))
+        _report_next(folder)
     _finish(found.failed)
 
 
@@ -85,10 +111,13 @@ def scaling(
     folder: Folder,
     held_out: HeldOut = "",
     time: Annotated[
-        bool, typer.Option(help="Follow training too, of models with rounds or epochs.")
+        bool, typer.Option(help="Also follow one training over its rounds or epochs.")
     ] = True,
     which_data: Annotated[
-        bool, typer.Option("--which-data", help="Compare choices of the materials to add.")
+        bool,
+        typer.Option(
+            "--which-data", help="Also compare choices of what to add: nearest, diverse, ..."
+        ),
     ] = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -103,7 +132,12 @@ def scaling(
             study.store, study.inputs, names(held_out), study.jobs, study.reporter,
             time=time, which_data=which_data,
         )  # fmt: skip
-    show_table(found.laws, as_json)
+    if as_json:
+        show_table(found.laws, as_json)
+    else:
+        show_table(views.laws(found.laws), most=views.MOST, whole=folder / "scaling_laws.csv")
+        _say(views.in_words(found.laws, "verdict", names(held_out)))
+        _report_next(folder)
     _finish(found.failed)
 
 
@@ -122,11 +156,24 @@ def compare(
 
     stores = [Store.open(folder) for folder in folders]
     found = published(stores) if with_published else side_by_side(stores)
-    show_tables(found._asdict(), as_json)
+    tables = {name: table for name, table in found._asdict().items() if as_json or len(table)}
+    show_tables(tables, as_json)
+    if not as_json and "tasks" not in tables and not with_published:
+        typer.echo("no task was run by two of these studies or models, so none is compared")
+
+
+def _say(sentences: Iterable[str]) -> None:
+    """At most as many sentences as there are rows in a printed table."""
+    for sentence in islice(sentences, views.MOST):
+        typer.echo(sentence)
+
+
+def _report_next(folder: Path) -> None:
+    typer.echo(f"on the page: offmap report {folder}")
 
 
 def _finish(failed: tuple[Outcome, ...]) -> None:
-    for outcome in failed:
-        typer.echo(f"failed: {outcome.cell.name}: {outcome.error}", err=True)
+    for line in views.failures(failed):
+        typer.echo(line, err=True)
     if failed:
         raise typer.Exit(1)

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from offmap.cli import views
 from offmap.cli.options import AsJson, Jobs, Target
 
 StudyFolder = Annotated[
     Path | None,
-    typer.Argument(metavar="[STUDY]", help="Finished study to learn expected errors from."),
+    typer.Argument(metavar="STUDY", help="Finished study to learn expected errors from."),
 ]
 
 
@@ -35,13 +36,17 @@ def audit(
     ] = "",
     model: Annotated[str, typer.Option(help="Model of the study; default: its first.")] = "",
     overlap: Annotated[
-        str, typer.Option(help="Materials on both sides: error, or leave out of train or test.")
+        str, typer.Option(help="Materials on both sides: error; or leave out of train, or of test.")
     ] = "error",
-    nominal: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.9,
+    nominal: Annotated[
+        float, typer.Option(help="Share of true values that intervals are to hold.")
+    ] = 0.9,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for audit.html, .json and .csv.")
     ] = None,
-    most: Annotated[int, typer.Option("--show", help="Materials to print, furthest out.")] = 10,
+    most: Annotated[
+        int, typer.Option("--show", help="How many materials to print, furthest out first.")
+    ] = 10,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,9 +76,10 @@ def audit(
         return
     typer.echo(str(found))
     if len(found.bins):
-        typer.echo("")
-        show_table(found.interval_table())
+        typer.echo(f"\nintervals of {nominal:.0%}, and what they held on finished tasks:")
+        show_table(views.intervals(found.bins))
     typer.echo("")
-    show_table(found.short(most))
+    typer.echo("furthest out first; a standing above 1 is out of domain:")
+    show_table(views.furthest_out(found.short(most)))
     for path in written:
         typer.echo(path)

@@ -14,6 +14,8 @@ AllowPickle = Annotated[
     typer.Option("--allow-pickle", help="Read a pickled table, with a reader that runs no code."),
 ]
 
+Published = Annotated[str, typer.Argument(metavar="NAME", help="A name of offmap data ls.")]
+
 app = typer.Typer(help="Datasets: list, fetch, describe, import, check.", no_args_is_help=True)
 
 
@@ -23,11 +25,14 @@ def data_ls(as_json: AsJson = False) -> None:
     from offmap import datasets
     from offmap.terminal import show_table
 
-    show_table(datasets.ls(), as_json)
+    known = datasets.ls()
+    show_table(
+        known if as_json else known[["name", "materials", "state", "title", "targets"]], as_json
+    )
 
 
 @app.command("info")
-def data_info(name: str, as_json: AsJson = False) -> None:
+def data_info(name: DatasetName, as_json: AsJson = False) -> None:
     """Print a dataset's card: source, licence, targets, known flaws."""
     import json
 
@@ -42,7 +47,7 @@ def data_info(name: str, as_json: AsJson = False) -> None:
 
 
 @app.command("fetch")
-def data_fetch(name: str, allow_pickle: AllowPickle = False) -> None:
+def data_fetch(name: Published, allow_pickle: AllowPickle = False) -> None:
     """Download and convert a named dataset once."""
     from offmap import datasets
     from offmap.terminal import reporter
@@ -54,7 +59,9 @@ def data_fetch(name: str, allow_pickle: AllowPickle = False) -> None:
 
 @app.command("import")
 def data_import(
-    source: Annotated[str, typer.Argument(help="File, folder, optimade:... or mp:...")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="File, folder, optimade:... or mp:...")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
     allow_pickle: AllowPickle = False,
 ) -> None:

@@ -31,7 +31,7 @@ def tasks(
     representation: Representations = None,
     target: Target = None,
     domain: Annotated[
-        bool, typer.Option("--domain", help="Say how far each test set is off, untrained.")
+        bool, typer.Option("--domain", help="Say how far off each test set is, before training.")
     ] = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
@@ -65,7 +65,7 @@ def tasks(
 def export(
     dataset: DatasetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="File or folder to write.")],
-    format: Annotated[str, typer.Option(help="csv, matbench or matfold.")] = "csv",
+    format: Annotated[str, typer.Option(help="Without --hard: csv, matbench or matfold.")] = "csv",
     criterion: Criteria = None,
     min_size: MinSize = None,
     hard: Annotated[
@@ -105,7 +105,9 @@ def export(
 def featurize(
     dataset: DatasetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
-    representation: Annotated[str, typer.Option("--representation", "-r")] = "matminer",
+    representation: Annotated[
+        str, typer.Option("--representation", "-r", help="Which (offmap ls representations).")
+    ] = "matminer",
     jobs: Jobs = None,
 ) -> None:
     """Write the features of a dataset: material_id and a column per feature."""
@@ -124,7 +126,12 @@ def featurize(
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(help="models, criteria, representations, ...")] = "",
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="datasets, representations, models, criteria, engines, detectors."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List what can be named in a study."""

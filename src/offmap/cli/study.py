@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from offmap.cli import views
 from offmap.cli.options import (
     AsJson,
     Cleaning,
@@ -49,14 +50,16 @@ def run(
     exclude: Exclude = None,
     cleaning: Cleaning = None,
     out: Annotated[
-        Path | None, typer.Option(help="Study folder; default: offmap-<dataset>.")
+        Path | None, typer.Option(help="Study folder to write; default: offmap-<dataset>.")
     ] = None,
     jobs: Jobs = None,
     engine: Engine = "local",
     scheduler: Scheduler = "",
     shard: ShardOption = "",
     held_out: HeldOut = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many cells and how long, and stop.")
+    ] = False,
 ) -> None:
     """Run a study from data to report; without arguments, the embedded dataset."""
     from offmap import stages as job
@@ -103,7 +106,10 @@ def evaluate(
     store, cores, part = Store.open(folder), jobs or n_cores(), make_shard(shard)
     where, models = make_engine(engine, cores, scheduler), names(",".join(model or []))
     outcomes = train(store, cores, reporter(), where, part, names(held_out), models)
-    if any(outcome.error for outcome in outcomes):
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for line in views.failures(failed):
+        typer.echo(line, err=True)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -113,7 +119,11 @@ def score(folder: Folder, as_json: AsJson = False) -> None:
     from offmap.store import Store
     from offmap.terminal import reporter, show_table
 
-    show_table(job(Store.open(folder), reporter()), as_json)
+    table = job(Store.open(folder), reporter())
+    if as_json:
+        show_table(table, as_json)
+        return
+    show_table(views.scores(table), most=views.MOST, whole=folder / "scores.csv")
 
 
 def report(folder: Folder) -> None:
@@ -146,8 +156,8 @@ def _summarise(done: Any, shard: Any) -> None:
         typer.echo(f"shard {shard.name} is done; when all are, run once more without --shard")
     else:
         typer.echo(headline(done.store))
-    for outcome in done.failed:
-        typer.echo(f"failed: {outcome.cell.name}: {outcome.error}", err=True)
+    for line in views.failures(done.failed):
+        typer.echo(line, err=True)
     if done.report.is_file() and not shard:
         typer.echo(f"report: {done.report}")
     if done.failed:

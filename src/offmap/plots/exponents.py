@@ -15,7 +15,8 @@ from offmap.plots.marks import draw_line, label_width, legend_below, line
 from offmap.plots.style import MUTED, layout
 from offmap.plots.words import listed, plotly_text, signed, task_name
 
-AXIS = "Exponent: slope of log error against log size (negative is better)"
+AXIS = "Exponent"
+_MEANS = "Exponent: slope of log error against log size; negative is better."
 
 # A page is long enough for so many tasks.
 _MOST = 60
@@ -236,7 +237,7 @@ def exponent_forest(laws: pd.DataFrame, name: str = "exponents", curve: str = "s
     return Forest(
         name=name,
         title=f"Scaling exponents over {what}",
-        caption="Slope over the last factor of ten, with its interval (resampled seeds, scatter"
+        caption=f"{_MEANS} Over the last factor of ten, with its interval (resampled seeds, scatter"
         f" about the law, choice of law).{more}",
         alt=f"Exponents of {len(shown)} tasks; the error on the held-out group rises for"
         f" {listed(list(rising)) or 'none'}.",
@@ -287,8 +288,8 @@ def exponent_distribution(
     return Distribution(
         name=name,
         title="Scaling exponents over all tasks",
-        caption="A mark per task; bar: median with its interval (tasks resampled). Tasks are parted"
-        " by their domain verdict; rows with fewer than 20 materials have no curve.",
+        caption=f"{_MEANS} A mark per task; bar: median with its interval (tasks resampled). Tasks"
+        " are parted by their domain verdict; rows with fewer than 20 materials have no curve.",
         alt=f"Median exponents: {listed(said) or 'none'}.",
         frame=frame,
         unit="",

@@ -43,7 +43,7 @@ class BiasParts(Drawn):
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the static figure, inches."""
-        return 6.4, 1.3 + 0.22 * max(len(self.frame), 1)
+        return 6.4, 1.3 + 0.22 * max(len(self.frame), 2)
 
     @property
     def margins(self) -> tuple[float, float, float, float]:
@@ -84,7 +84,7 @@ class BiasParts(Drawn):
         return {
             "data": [*bars, total | common],
             "layout": layout(
-                height=96 + 23 * max(len(rows), 1),
+                height=96 + 23 * max(len(rows), 4),
                 barmode="relative",
                 bargap=0.28,
                 xaxis={"title": {"text": label("bias", self.unit)}},

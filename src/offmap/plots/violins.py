@@ -87,7 +87,7 @@ class BiasViolins(Drawn):
         return {
             "data": data,
             "layout": layout(
-                height=96 + 34 * max(len(tasks), 1),
+                height=96 + 34 * max(len(tasks), 3),
                 xaxis={"title": {"text": _axis(self.unit)}},
                 yaxis={
                     "tickvals": list(range(len(tasks))),

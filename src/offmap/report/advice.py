@@ -110,7 +110,9 @@ def next_steps(tables: Tables) -> Iterator[tuple[str, str]]:
     if tables.get("scaling") is None:
         yield f"offmap scaling {folder}", "Would more training data help?"
     if not set(_BASELINES) & set(tables.study.models):
-        yield f"offmap run --model dummy knn --out {folder}", "Is the model better than a baseline?"
+        every = ",".join((*tables.study.models, *_BASELINES))
+        command = f"offmap run {folder}/study.toml --model {every} --out {folder}"
+        yield command, "Is the model better than a baseline?"
 
 
 def _offset_effects(tasks: pd.DataFrame, unit: str) -> Markup:
