@@ -20,7 +20,7 @@ import offmap.columns
 from offmap import Study, stages
 from offmap.attributes import space_groups
 from offmap.crystals import Crystals
-from offmap.errors import StudyError, UnknownNameError
+from offmap.errors import OffmapError, StudyError, UnknownNameError
 from offmap.evaluate import cells
 from offmap.inputs import prepare
 from offmap.store import Store
@@ -168,6 +168,33 @@ def test_some_tasks_first_then_the_rest(study: Study, finished: offmap.Run, tmp_
     assert len(stages.train(some.store, 2, held_out=["element/O"], models=["lgbm"])) == 1
     whole = offmap.run(study, tmp_path / "study", jobs=2)
     pd.testing.assert_frame_equal(_scores(whole), _scores(finished))
+
+
+def test_what_cannot_be_run_is_said_before_anything_is_written(
+    study: Study, tmp_path: Path
+) -> None:
+    small = study.replace(criteria=("element", "crystal_system"), min_size=80)
+    wanted = {
+        "element/Fe": (StudyError, r"was skipped \(fewer than 80 test materials\): .*--min-size"),
+        "Cl": (UnknownNameError, r"did you mean 'element/Cl'\?.*criterion/held_out"),
+        "space_group": (UnknownNameError, r"unknown task 'space_group'\. Known: "),
+    }
+    for name, (error, message) in wanted.items():
+        with pytest.raises(error, match=message):
+            offmap.run(small, tmp_path / "s", jobs=1, held_out=[name])
+    with pytest.raises(StudyError, match=r"tasks were skipped as too small: use a smaller"):
+        offmap.run(study.replace(min_size=700), tmp_path / "s", jobs=1)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_model_that_cannot_be_made_stops_a_run_at_once(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = study.replace(models=("lgbm", "xgb"), model_settings={})
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    monkeypatch.setattr(stages, "prepare", lambda *given, **named: pytest.fail("went on"))
+    with pytest.raises(OffmapError, match=r"pip install 'offmap\[xgb\]'"):
+        offmap.run(both, tmp_path / "s", jobs=1)
 
 
 def test_failed_cells_are_named_and_tried_again(study: Study, tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ class UnknownNameError(OffmapError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(map(str, known))
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-        message = f"unknown {kind} {name!r}"
-        if near:
-            message += f"; did you mean {' or '.join(map(repr, near))}?"
+        last = [one for one in known if one.rpartition("/")[2] == name]  # F for element/F
+        near = last[:3] or difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        message = f"unknown {kind} {name!r}{meant}"
         listed = ", ".join(known[:_MOST_LISTED]) or "none"
         if len(known) > _MOST_LISTED:
             listed += f", ... ({len(known)} in all)"

@@ -13,7 +13,7 @@ import pandas as pd
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
 from offmap.engines import Local, Outcome, Shard
 from offmap.engines.dask import Dask
-from offmap.errors import UnknownNameError
+from offmap.errors import StudyError, UnknownNameError
 from offmap.inputs import (
     CRYSTALS,
     GIVEN_CRYSTALS,
@@ -57,6 +57,39 @@ def grid(
             kept[CRITERION], kept[HELD_OUT], kept[N_TRAIN], strict=True
         )
     ]
+
+
+def check_tasks(tasks: pd.DataFrame, held_out: Sequence[str] = ()) -> None:
+    """Say that something cannot be run, before anything is.
+
+    Parameters
+    ----------
+    tasks
+        The table of tasks, kept and skipped.
+    held_out
+        Tasks or criteria that are asked for, as for :func:`choose`.
+
+    Raises
+    ------
+    StudyError
+        If no task is large enough, or one that is asked for is not.
+    UnknownNameError
+        If there is no such task.
+    """
+    tasks = tasks[tasks[CRITERION] != IN_DISTRIBUTION]
+    reasons = dict(zip(tasks[CRITERION] + "/" + tasks[HELD_OUT], tasks["reason"], strict=True))
+    for criterion, mine in tasks.groupby(CRITERION):
+        reasons[str(criterion)] = "" if mine["kept"].any() else mine["reason"].mode().iat[0]
+    advice = "use a smaller --min-size, or more materials"
+    if not tasks["kept"].any():
+        raise StudyError(f"all {len(tasks)} tasks were skipped as too small: {advice}")
+    for name in held_out:
+        if name not in reasons:
+            known = [name for name, why in reasons.items() if not why]
+            hint = "A task is written criterion/held_out, such as element/F."
+            raise UnknownNameError("task", name, known, hint)
+        if reasons[name]:
+            raise StudyError(f"{name} was skipped ({reasons[name]}): {advice}")
 
 
 def choose(

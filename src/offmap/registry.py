@@ -33,14 +33,15 @@ TABLES: dict[str, dict[str, Entry]] = {
         "jarvis22": Entry("offmap.datasets.published:jarvis22", "JARVIS-DFT 2022.12.12"),
         "mp21": Entry("offmap.datasets.published:mp21", "Materials Project 2021.11.10"),
         "oqmd21": Entry(
-            "offmap.datasets.published:oqmd21", "OQMD, the study's snapshot (v1.6 by its text)"
+            "offmap.datasets.published:oqmd21",
+            "OQMD as Li et al. 2025 have it (v1.6 by their text)",
         ),
         "jarvis18": Entry("offmap.datasets.published:jarvis18", "JARVIS-DFT 2018.07.07"),
         "mp18": Entry(
             "offmap.datasets.published:mp18", "Materials Project 2018.6.1, the MEGNet set"
         ),
         "oqmd14": Entry(
-            "offmap.datasets.published:oqmd14", "OQMD of 2014, the study's older snapshot"
+            "offmap.datasets.published:oqmd14", "OQMD of 2014 as Li et al. 2025 have it"
         ),
         "dft_3d": Entry("offmap.datasets.published:dft_3d", "JARVIS-DFT, current release"),
         "dft_3d_2021": Entry("offmap.datasets.published:dft_3d_2021", "JARVIS-DFT 2021.8.18"),
@@ -89,9 +90,11 @@ TABLES: dict[str, dict[str, Entry]] = {
     },
     "model": {
         "lgbm": Entry("offmap.models.trees:lgbm", "LightGBM, the fast default"),
-        "xgb": Entry("offmap.models.trees:xgb", "XGBoost at the settings of the study", "xgb"),
-        "rf": Entry("offmap.models.trees:rf", "random forest at the settings of the study"),
-        "gmp": Entry("offmap.models.gmp_net:GMPNet", "the study's network on multipoles", "nn"),
+        "xgb": Entry("offmap.models.trees:xgb", "XGBoost at the settings of Li et al. 2025", "xgb"),
+        "rf": Entry("offmap.models.trees:rf", "random forest at the settings of Li et al. 2025"),
+        "gmp": Entry(
+            "offmap.models.gmp_net:GMPNet", "network on multipoles of Li et al. 2025", "nn"
+        ),
         "alignn": Entry(
             "offmap.models.alignn.regressor:Alignn",
             "ALIGNN, a network of crystal graphs and their angles",
@@ -177,7 +180,7 @@ def _entry(kind: str, name: str) -> Entry:
         return Entry(name, "")
     entry = TABLES[kind].get(name) or names(kind).get(name)
     if entry is None:
-        hint = f"A {kind} of your own is named as 'package.module:Attribute'."
+        hint = "One of your own is named as 'package.module:Attribute'."
         raise UnknownNameError(kind, name, names(kind), hint)
     return entry
 

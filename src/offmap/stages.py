@@ -17,11 +17,19 @@ import pandas as pd
 from offmap.columns import CHEMICAL_SYSTEM, IN_DISTRIBUTION, MATERIAL_ID
 from offmap.engines import Local, Outcome, Shard, n_cores
 from offmap.engines.dask import Dask
-from offmap.errors import StudyError
-from offmap.evaluate import cells, choose, estimate_seconds, evaluate, grid, with_folds
+from offmap.errors import OffmapError, StudyError
+from offmap.evaluate import (
+    cells,
+    check_tasks,
+    choose,
+    estimate_seconds,
+    evaluate,
+    grid,
+    with_folds,
+)
 from offmap.inputs import Inputs, prepare
 from offmap.memory import say_if_short, to_report, to_score
-from offmap.models.base import consumes
+from offmap.models.base import consumes, make_model
 from offmap.opening import held
 from offmap.progress import Reporter, Silent
 from offmap.results import Run
@@ -75,7 +83,10 @@ def run(
     study, jobs, reporter = study or Study(), jobs or n_cores(), reporter or Silent()
     store = Store(out or study.folder)
     store.check(study)
+    if not isinstance(engine, Dask):  # whose workers have what they need
+        check_models(study, store)
     inputs = prepare(study, jobs, reporter, store=store)
+    check_tasks(inputs.tasks(), held_out)
     with held(store, reporter, shard):
         _create_beside(store, inputs, shard)
         reporter.say(describe(inputs))
@@ -103,9 +114,30 @@ def train(
     reporter = reporter or Silent()
     with held(store, reporter, shard):
         inputs = prepare(store.study(), jobs, reporter, store=store)
+        check_tasks(inputs.tasks(), held_out)
         _create_beside(store, inputs, shard)
         chosen = _chosen(store, held_out, models)
         return evaluate(store, inputs, jobs, reporter, chosen, engine, shard)
+
+
+def check_models(study: Study, store: Store) -> None:
+    """Say what a model lacks at once, and not for each cell after hours of describing crystals.
+
+    Raises
+    ------
+    OffmapError
+        If a model with cells to run needs what is not installed, or takes none of its settings.
+    """
+    found = states(store, cells(store)) if store.has_table("tasks") else {}
+    todo = {cell.model for state, mine in found.items() if state != "done" for cell in mine}
+    finished = {cell.model for cell in found.get("done", ())} - todo
+    for name in set(study.models) - finished:
+        try:
+            make_model(name, study.model_settings.get(name, {}), study.seed, 1)
+        except OffmapError:
+            raise
+        except Exception:  # of a model of the user's own: its cells will tell
+            continue
 
 
 def _chosen(store: Store, held_out: Sequence[str], models: Sequence[str] = ()) -> list[Cell]:
@@ -244,6 +276,7 @@ def plan(
 ) -> str:
     """What a run would do and about how long it would take; nothing is trained or written."""
     inputs = prepare(study, jobs, reporter)
+    check_tasks(inputs.tasks(), held_out)
     folder = Path(out or study.folder)
     store = Store(folder) if Store(folder).has_table("tasks") else None
     kinds = {model: consumes(model) for model in study.models}

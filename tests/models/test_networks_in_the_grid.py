@@ -131,12 +131,12 @@ def test_a_loss_that_is_no_number_stops_its_cell_alone(
 def test_the_time_of_a_network_is_that_of_its_epochs(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second to read what it is given is no second in each of 200 epochs."""
+    """Time to read what it is given, 0.3 s, is not spent in each of 200 epochs."""
     describe = GMPNet.describe
 
     def slowly(self: GMPNet, *given: Any) -> Any:
         begun = time.process_time()
-        while time.process_time() < begun + 1:
+        while time.process_time() < begun + 0.3:
             pass
         return describe(self, *given)
 
@@ -145,7 +145,7 @@ def test_the_time_of_a_network_is_that_of_its_epochs(
     store = create(tmp_path / "s", replace(inputs, study=study))
     cell = cells_of(store, "gmp")[0]
     monkeypatch.setattr(GMPNet, "describe", slowly)
-    assert 0 < estimate_seconds(study, inputs, store, [cell]) < 50 * cell.n_train / len(inputs)
+    assert 0 < estimate_seconds(study, inputs, store, [cell]) < 20 * cell.n_train / len(inputs)
 
 
 def test_what_a_worker_elsewhere_trained_comes_back(inputs: Inputs, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from offmap.columns import MATERIAL_ID
 from offmap.datasets import converted, published
 from offmap.datasets.base import REJECTED_COLUMNS, Card, Dataset
 from offmap.datasets.cards import snapshots
-from offmap.datasets.files import SUFFIXES, Source, find_source
+from offmap.datasets.files import ID_PROP, SUFFIXES, Source, find_source
 from offmap.datasets.layout import TARGET_UNITS
 from offmap.datasets.reading import MISSING, Reader, joined, no_usable_row
 from offmap.datasets.stream import convert
@@ -184,9 +184,14 @@ def _labelled(dataset: Dataset, target: str, cleaning: str) -> Dataset:
         dataset.target(target)  # says which columns hold numbers
         raise DataError(f"dataset {dataset.name}: column {target!r} holds no finite number")
     numeric = [c for c in dataset.frame if pd.api.types.is_numeric_dtype(dataset.frame[c])]
+    if not numeric:
+        raise DataError(
+            f"dataset {dataset.name} has no labels: no column holds numbers. Those of a folder of"
+            f" structures are read from {ID_PROP} in it"
+        )
     raise DataError(
         f"dataset {dataset.name} has no column that is a target by its name; say which one to "
-        f"predict. Columns with numbers: {', '.join(map(str, numeric)) or 'none'}."
+        f"predict. Columns with numbers: {', '.join(map(str, numeric))}."
     )
 
 

@@ -80,13 +80,18 @@ def export(inputs: Inputs, format: str, out: str | Path) -> list[Path]:
     UnknownNameError
         If there is no such format.
     """
-    if format not in FORMATS:
-        raise UnknownNameError("format", format, FORMATS)
+    check_format(format)
     tasks = inputs.tasks()
     kept = tasks["kept"].to_numpy(dtype=bool)
     out = Path(out)
     (out if format == "matfold" else out.parent).mkdir(parents=True, exist_ok=True)
     return FORMATS[format](inputs, tasks[kept], inputs.membership.select(kept), out)
+
+
+def check_format(format: str) -> None:
+    """Raise :class:`UnknownNameError` unless there is such a format."""
+    if format not in FORMATS:
+        raise UnknownNameError("format", format, FORMATS)
 
 
 def _csv(inputs: Inputs, tasks: pd.DataFrame, kept: Membership, out: Path) -> list[Path]:
