@@ -207,3 +207,13 @@ def test_the_other_model_can_be_shown() -> None:
     frame = plots.overview(changed, series="rf").frame
     assert (frame["mae_ratio"] == 1.0).all()
     assert frame["criterion"].tolist()[:4] == ["element"] * 4
+
+
+def test_names_beside_marks_do_not_cover_each_other() -> None:
+    made = scores().query("model == 'lgbm' and criterion == 'element'")
+    ratios = [3.0, 5.0, 7.0, 4.0]
+    made = made.assign(mae=1.0, mae_ratio=ratios, mae_ratio_low=ratios, mae_ratio_high=ratios)
+    made = made.assign(pearson=[0.95, 0.95, 0.5, 0.5], bias=[0.8, 0.8, 0.1, 0.9])
+    frame = plots.shifts(made, "eV").frame
+    named = frame.loc[frame["named"] != "", "held_out"]
+    assert set(named) == {"H", "O", "Fe"}  # F lies where H lies, and H is worse

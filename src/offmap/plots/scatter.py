@@ -43,8 +43,8 @@ from offmap.plots.words import (
     task_name,
 )
 
-# Points that are written out.
-_NAMED = 14
+# Points that are written out, if there is room; of an axis, what a letter and a line take.
+_NAMED, _LETTER, _LINE = 14, 0.015, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +195,7 @@ def coverages(
         alt=f"Scatter of MAE ratio against coverage for {counted(len(found), 'task')},"
         f" {fails} of which {'fails' if fails == 1 else 'fail'};"
         f" rank correlation {number(rank, 2)}.",
-        frame=_points(found, found["mae_ratio"]),
+        frame=_points(found, found["mae_ratio"], log="y"),
         unit=unit,
         x_label="Coverage: share of the test set in domain",
         y_label=label("mae_ratio"),
@@ -234,7 +234,7 @@ def model_against_model(
         f" Below the dotted diagonal {y} does better.",
         alt=f"{counted(len(both), 'task')} of {x} and {y}: both fail on {(fail_x & fail_y).sum()},"
         f" only one on {(fail_x != fail_y).sum()}; rank correlation {number(rank, 2)}.",
-        frame=_points(both, both["x"]),
+        frame=_points(both, both["x"], log="xy"),
         unit=unit,
         x_label=f"{label(metric, unit)}, {x}",
         y_label=f"{label(metric, unit)}, {y}",
@@ -256,14 +256,36 @@ def _mark_name(criterion: str, held_out: str) -> str:
     return task_name(criterion, held_out)
 
 
-def _points(found: pd.DataFrame, badness: pd.Series) -> pd.DataFrame:
-    """The points, with names on the worst of those that fail."""
+def _points(found: pd.DataFrame, badness: pd.Series, log: str = "") -> pd.DataFrame:
+    """The points, with names on the worst of those that fail, as far as there is room."""
     frame = found[[CRITERION, HELD_OUT, "x", "y", "outcome"]].reset_index(drop=True)
     fails = (frame["outcome"] == FAILS).to_numpy()
     worst = badness.reset_index(drop=True)[fails].nlargest(_NAMED).index
     keys = list(zip(frame[CRITERION], frame[HELD_OUT], strict=True))
     frame["task"] = [task_key(*key) for key in keys]
-    frame["named"] = [
-        shorten(_mark_name(*key), 20) if i in worst else "" for i, key in enumerate(keys)
-    ]
+    names = {i: shorten(_mark_name(*keys[i]), 20) for i in worst}
+    x, y = _share(frame["x"], "x" in log), _share(frame["y"], "y" in log)
+    kept = _apart(names, {i: (x[i], y[i]) for i in worst})
+    frame["named"] = [kept.get(i, "") for i in range(len(frame))]
     return frame
+
+
+def _share(values: pd.Series, log: bool) -> np.ndarray:
+    """Where values lie along their axis, from 0 to 1."""
+    x = values.to_numpy(float)
+    x = np.log(x) if log else x
+    return (x - np.nanmin(x)) / (np.ptp(x) or 1.0) if len(x) else x
+
+
+def _apart(names: Mapping[int, str], at: Mapping[int, tuple[float, float]]) -> dict[int, str]:
+    """The names, first come first served, that cover none of those before."""
+    kept: dict[int, str] = {}
+    for i, name in names.items():
+        free = all(
+            abs(at[i][0] - at[j][0]) > _LETTER * (len(name) + len(other)) / 2
+            or abs(at[i][1] - at[j][1]) > _LINE
+            for j, other in kept.items()
+        )
+        if free:
+            kept[i] = name
+    return kept
