@@ -126,7 +126,9 @@ def curve(predictions: pd.DataFrame, sides: Sides) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, TEST, *SCORES])
 
 
-def laws(curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200) -> pd.DataFrame:
+def fitted(
+    curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit a law to each curve and say what the tests of a task say together.
 
     Parameters
@@ -138,27 +140,16 @@ def laws(curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200)
 
     Returns
     -------
-    DataFrame
+    laws : DataFrame
         One row per task, model and test: ``curve`` (``size`` or ``time``), ``law``, ``exponent``,
         ``mae_at_2x``, ``mae_at_10x`` with intervals; ``held_back``, what the smaller sizes
         foretell of ``mae_largest``, the error at the largest, with its interval, and whether it
         ``covers``; ``n_best``, the size or round of least error; ``effect`` and ``verdict``
         (against the in-distribution test). Curves with fewer than three sizes, or five errors in
         all, are left out.
-    """
-    return fitted(curves, confidence, n_bootstrap)[0]
-
-
-def fitted(
-    curves: pd.DataFrame, confidence: float = 0.95, n_bootstrap: int = 200
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The laws of :func:`laws`, and the band of each along its sizes.
-
-    Returns
-    -------
-    tuple of DataFrame
-        Laws; and ``n``, ``mae``, ``mae_low``, ``mae_high`` of each law from the smallest size to
-        ten times the largest.
+    bands : DataFrame
+        ``n``, ``mae``, ``mae_low``, ``mae_high`` of each law from the smallest size to ten times
+        the largest.
     """
     over = ROUND if ROUND in curves else N_TRAIN
     kind = TIME if over == ROUND else SIZE
