@@ -27,6 +27,15 @@ FIGURES = (
     "bias-parts", "exponents",
 )  # fmt: skip
 
+WORDS = (
+    "The *MAE ratio* of a task is its MAE over that of the same materials in the random folds. A"
+    " task *fails* if the whole interval of the ratio is above 2, and *holds* if it is at most 2"
+    " ({doc}`report`). It is *interpolation* if two thirds of its test set or more lie in the"
+    " domain of its training set, and *extrapolation* if less than one third do ({doc}`domain`)."
+    " Intervals are 95 %, over chemical systems. Which of the published study could be repeated is said in"
+    " {doc}`reproduce`."
+)
+
 
 def main() -> None:
     """Read the arguments, write the page."""
@@ -82,6 +91,8 @@ def opening(tables: Tables, about: str) -> str:
             f"- Target: `{tables.target}` ({tables.unit}).",
             f"- Models: {models}; command `{command}`.",
             f"- {facts.get('created', '')[:10]}, Python {facts.get('python')}, {versions}.",
+            "",
+            WORDS,
         ]
     )
 
@@ -102,11 +113,11 @@ def _of_interpolation(tables: Tables, tasks: pd.DataFrame) -> list[str]:
     error = tasks["mae"] * tasks["n_test"]
     names = ", ".join(f"{r.criterion} {r.held_out}" for r in beyond.itertuples())
     return [
-        f"Of {len(tasks)} leave-one-group-out tasks, {len(inside)} are interpolation: they hold"
+        f"Of {len(tasks)} leave-one-out tasks, {len(inside)} are interpolation: they hold"
         f" {error[inside.index].sum() / error.sum():.0%} of all absolute error, and"
         f" {(inside['outcome'] == FAILS).sum()} of them fail.",
         f"{len(beyond)} are extrapolation and hold {error[beyond.index].sum() / error.sum():.0%} of"
-        f" the error; {(beyond['outcome'] == FAILS).sum()} fail: {names}.",
+        f" the error; {(beyond['outcome'] == FAILS).sum()} of them fail. They are {names}.",
     ]
 
 
@@ -116,7 +127,8 @@ def _of_bias(tables: Tables, tasks: pd.DataFrame) -> list[str]:
         f"{r.held_out} {r.mae:.2f} {tables.unit}, of it {r.bias:+.2f} bias"
         for r in worst.itertuples()
     )
-    return [f"The elements that cost most when they are left out: {names}."] if len(worst) else []
+    said = "The elements whose error grows most when they are left out, by the MAE ratio"
+    return [f"{said}: {names}."] if len(worst) else []
 
 
 def _of_structure(tables: Tables, tasks: pd.DataFrame) -> list[str]:

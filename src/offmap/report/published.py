@@ -167,7 +167,11 @@ FINDINGS: tuple[tuple[str, str, Look], ...] = (
         _most_elements_are_good,
     ),
     ("leaving out H, F or O fails", "the three worst elements", _hard_elements_fail),
-    ("H, F, O: well correlated but shifted", "high r, systematic bias", _hard_elements_are_shifted),
+    (
+        "H, F, O: well correlated but shifted",
+        "high r (here: 0.9 or more), systematic bias",
+        _hard_elements_are_shifted,
+    ),
     ("structure tasks are harder than chemistry", "lower R2 by symmetry", _structure_is_harder),
     ("triclinic is the hardest crystal system", "worse than the others", _triclinic_is_hardest),
 )
