@@ -32,8 +32,8 @@ WORDS = (
     " task *fails* if the whole interval of the ratio is above 2, and *holds* if it is at most 2"
     " ({doc}`report`). It is *interpolation* if two thirds of its test set or more lie in the"
     " domain of its training set, and *extrapolation* if less than one third do ({doc}`domain`)."
-    " Intervals are 95 %, over chemical systems. Which of the published study could be repeated is said in"
-    " {doc}`reproduce`."
+    " Intervals are 95 %, over chemical systems. Which of the published study could be repeated"
+    " is said in {doc}`reproduce`."
 )
 
 
