@@ -1,16 +1,20 @@
-"""Files that are compared with the checksum they were written with."""
+"""Files that appear as a whole, and are compared with the checksum they were written with."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from offmap.columns import CELL_KEYS
+from offmap.errors import StudyError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
 
 CHECKED: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 """How pyarrow writes Parquet that it can check."""
+
+TEMPORARY = ".writing-"
+"""How names of files begin that are not whole yet."""
 
 
 def to_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -91,6 +98,39 @@ def with_categories(table: pa.Table) -> pa.Table:
             coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
             table = table.set_column(table.schema.get_field_index(name), name, coded)
     return table
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in words that something could not be written.
+
+    Raises
+    ------
+    StudyError
+        For any error of the operating system: a full disk, no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"cannot write {path}: {error.strerror or error}; what was done before is kept:"
+            " mend that and run the same command again"
+        ) from error
+
+
+def put(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name and move it into place: no reader sees half of one."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(f".{path.name}", TEMPORARY, path.parent)
+        os.close(handle)
+        try:
+            write(Path(name))
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

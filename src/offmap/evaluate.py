@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from offmap.checked_files import writing
 from offmap.columns import CRITERION, HELD_OUT, IN_DISTRIBUTION, N_TRAIN
 from offmap.engines import Local, Outcome, Shard
 from offmap.engines.dask import Dask
@@ -25,7 +26,7 @@ from offmap.inputs import (
 from offmap.memory import say_if_short, to_train
 from offmap.models.base import make_model, needs_gpu
 from offmap.progress import Reporter, Silent
-from offmap.store import Cell, Store, states, writing
+from offmap.store import Cell, Store, states
 from offmap.study import Study
 from offmap.worker import Fitted, Work, arrays_of, fit_cell, keep, run_cell, start_worker
 

@@ -1,4 +1,4 @@
-"""The study folder: the only module that knows where things lie and how they get there.
+"""The study folder: this alone, with its study file, knows where things lie and how they get there.
 
 Every file is written under a temporary name and moved into place, so a reader never sees half of
 one. A cell is done when its ``_run.json`` exists and its predictions have the size written there.
@@ -8,11 +8,9 @@ What is read is compared with the checksum it was written with.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,28 +20,27 @@ import pandas as pd
 
 from offmap import locks
 from offmap.checked_files import (
+    TEMPORARY,
     digest,
     joined,
     matches,
+    put,
     read_json,
     read_parquet,
-    sealed,
     to_parquet,
-    unsealed,
     with_categories,
+    writing,
 )
 from offmap.columns import CELL_KEYS
-from offmap.errors import OffmapError, StudyError
+from offmap.errors import StudyError
 from offmap.slugs import slug as slug
 from offmap.study import Study
+from offmap.study_file import StudyFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 State = Literal["done", "failed", "missing"]
-
-# Settings that may grow between two runs in one folder: what is there stays valid.
-_MAY_GROW = ("models", "criteria", "representations")
 
 
 @dataclass(frozen=True, order=True)
@@ -84,6 +81,7 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._file = StudyFile(self.folder)
 
     # -- the study -----------------------------------------------------------------------------
 
@@ -99,21 +97,21 @@ class Store:
         store = cls(folder)
         store.check(study, provenance.get("data_sha256", ""))
         store.folder.mkdir(parents=True, exist_ok=True)
-        store._write_study(study, provenance)
+        store._file.write(study, provenance)
         return store
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
         """Open an existing study folder, or say that it is none."""
         store = cls(folder)
-        if not (store.study_file.is_file() or store._study_twin.is_file()):
+        if not store._file.exists():
             raise StudyError(f"{folder} is not a study folder: it has no study.toml")
         return store
 
     @property
     def study_file(self) -> Path:
         """The resolved configuration."""
-        return self.folder / "study.toml"
+        return self._file.path
 
     @property
     def report_file(self) -> Path:
@@ -125,74 +123,17 @@ class Store:
         """Folder of static figures, each with its table."""
         return self.folder / "report" / "figures"
 
-    @property
-    def _study_twin(self) -> Path:
-        """What the study file held when it was written, should that be damaged."""
-        return self.folder / "_study.toml"
-
     def study(self) -> Study:
         """The configuration, from the twin if the study file is damaged."""
-        for path in (self.study_file, self._study_twin):
-            try:
-                return _whole_study(path)
-            except (OffmapError, *_NO_TOML) as error:
-                why = error
-        if self._study_twin.exists():
-            raise StudyError(f"cannot read {self.study_file}: {why}")
-        return Study.from_toml(self.study_file)
-
-    def _written(self) -> Study:
-        """The configuration that the folder was made with, whatever was edited since."""
-        try:
-            return _whole_study(self._study_twin)
-        except (OffmapError, *_NO_TOML):
-            pass
-        try:
-            return self.study()
-        except OffmapError as error:
-            raise StudyError(
-                f"{self.study_file} and its twin are damaged ({error}): what settings {self.folder}"
-                " was made with is not known; choose another --out"
-            ) from error
+        return self._file.study()
 
     def provenance(self) -> dict[str, Any]:
         """Where the data came from, what they hashed to, and the versions that were used."""
-        errors = []
-        for path in (self._study_twin, self.study_file):
-            try:
-                provenance: dict[str, Any] = _toml(path)["provenance"]
-            except _NO_TOML as error:
-                errors.append(error)
-            else:
-                return provenance
-        raise StudyError(f"cannot read {self.study_file}: {errors[-1]}")
+        return self._file.provenance()
 
     def check(self, study: Study, data_sha256: str = "") -> None:
         """Raise :class:`StudyError` unless this study can be begun, or gone on with, here."""
-        if not (self.study_file.exists() or self._study_twin.exists()):
-            if self.folder.exists() and not _is_empty(self.folder):
-                raise StudyError(f"{self.folder} exists and is not a study; choose another --out")
-            return
-        old = self._written()
-        lines = [
-            line for line in old.differences(study) if not _grew(old, study, line.partition(":")[0])
-        ]
-        before = self.provenance().get("data_sha256", "")
-        if before and data_sha256 and before != data_sha256:
-            lines.append(f"the data themselves: sha256 {before[:12]}… -> {data_sha256[:12]}…")
-        if lines:
-            raise StudyError(
-                f"{self.folder} holds a study with other settings:\n  "
-                + "\n  ".join(lines)
-                + "\nUse those settings again, or choose another --out."
-            )
-
-    def _write_study(self, study: Study, provenance: Mapping[str, Any]) -> None:
-        import tomli_w
-
-        text = tomli_w.dumps(study.to_dict() | {"provenance": dict(provenance)})
-        self._write(self._study_twin, lambda path: path.write_text(sealed(text), "utf-8"))
-        self._write(self.study_file, lambda path: path.write_text(text, "utf-8"))
+        self._file.check(study, data_sha256)
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -202,9 +143,9 @@ class Store:
 
     def write_table(self, name: str, frame: pd.DataFrame, csv: bool = False) -> None:
         """Write a table, with a CSV twin if asked."""
-        self._write(self.table_file(name), lambda path: to_parquet(frame, path))
+        put(self.table_file(name), lambda path: to_parquet(frame, path))
         if csv:
-            self._write(self.folder / f"{name}.csv", lambda path: frame.to_csv(path, index=False))
+            put(self.folder / f"{name}.csv", lambda path: frame.to_csv(path, index=False))
 
     def has_table(self, name: str) -> bool:
         """Whether the table has been written."""
@@ -232,7 +173,7 @@ class Store:
     def write_text(self, relative: str, text: str) -> Path:
         """Write a text file of the report."""
         path = self.folder / relative
-        self._write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        put(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return path
 
     # -- cells -------------------------------------------------------------------------------------
@@ -269,24 +210,24 @@ class Store:
         folder = self.cell_folder(cell)
         if history is not None:
             past = history.assign(**cell.keys())[[*CELL_KEYS, *history.columns]]
-            self._write(folder / "history.parquet", lambda path: to_parquet(past, path))
+            put(folder / "history.parquet", lambda path: to_parquet(past, path))
         keyed = frame.assign(**cell.keys())[[*CELL_KEYS, *frame.columns]]
         path = folder / "predictions.parquet"
-        self._write(path, lambda temporary: to_parquet(keyed, temporary))
+        put(path, lambda temporary: to_parquet(keyed, temporary))
         facts = dict(run) | {"n_bytes": path.stat().st_size, "blake2b": digest(path.read_bytes())}
-        self._write(folder / "_run.json", lambda temporary: temporary.write_text(json.dumps(facts)))
+        put(folder / "_run.json", lambda temporary: temporary.write_text(json.dumps(facts)))
         (folder / "_error.json").unlink(missing_ok=True)
         self.network_file(cell, "training").unlink(missing_ok=True)
 
     def save_network(self, cell: Cell, content: bytes) -> None:
         """Keep the file of a trained network, before the predictions of its cell."""
-        self._write(self.network_file(cell, "model"), lambda path: path.write_bytes(content))
+        put(self.network_file(cell, "model"), lambda path: path.write_bytes(content))
 
     def save_error(self, cell: Cell, error: str, message: str, trace: str) -> None:
         """Note why a cell failed. It is tried again at the next start."""
         facts = {"error": error, "message": message, "traceback": trace}
         folder = self.cell_folder(cell)
-        self._write(folder / "_error.json", lambda path: path.write_text(json.dumps(facts)))
+        put(folder / "_error.json", lambda path: path.write_text(json.dumps(facts)))
 
     def verify(self, cells: Iterable[Cell]) -> dict[Cell, str]:
         """Compare finished cells with their checksums; those that differ count as missing from now.
@@ -371,20 +312,6 @@ class Store:
         with folder as name:
             yield Path(name)
 
-    @staticmethod
-    def _write(path: Path, write: Callable[[Path], object]) -> None:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(f".{path.name}", ".writing-", path.parent)
-            os.close(handle)
-            try:
-                write(Path(name))
-                os.chmod(name, 0o644)
-                os.replace(name, path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-
     def clean(self) -> list[str]:
         """Remove temporary files that a killed run left behind, and set damaged tables aside.
 
@@ -393,7 +320,7 @@ class Store:
         list of str
             Tables that were damaged, and how to make them again.
         """
-        for path in self.folder.rglob(".writing-*"):
+        for path in self.folder.rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
         for path in self.folder.glob(".arrays-*"):
             shutil.rmtree(path, ignore_errors=True)
@@ -410,24 +337,6 @@ class Store:
         return said
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say in words that something could not be written.
-
-    Raises
-    ------
-    StudyError
-        For any error of the operating system: a full disk, no permission.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StudyError(
-            f"cannot write {path}: {error.strerror or error}; what was done before is kept:"
-            " mend that and run the same command again"
-        ) from error
-
-
 _MAKER = {
     "tasks": "run",
     "members": "run",
@@ -440,32 +349,9 @@ _MAKER = {
 }
 
 
-_NO_TOML = (OSError, ValueError, KeyError, RecursionError)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(unsealed(path.read_text(encoding="utf-8")))
-
-
-def _whole_study(path: Path) -> Study:
-    """The configuration in a file that holds the provenance too, written last: it is not cut."""
-    settings = _toml(path)
-    del settings["provenance"]
-    return Study.from_dict(settings)
-
-
 def _maker(name: str) -> str:
     """The command that makes a table."""
     return _MAKER.get(name) or _MAKER.get(name.partition("_")[0], "run")
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether nothing is there but the lock and what a killed run left."""
-    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
-
-
-def _grew(old: Study, new: Study, name: str) -> bool:
-    return name in _MAY_GROW and set(getattr(old, name)) <= set(getattr(new, name))
 
 
 def states(store: Store, cells: Sequence[Cell]) -> dict[State, list[Cell]]:

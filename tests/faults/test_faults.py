@@ -122,7 +122,7 @@ def test_stopped_by_a_signal(
     slow = "tests.faults.slow:SlowMean"
     store = Store.open(folder)
     study = store.study().replace(models=("dummy", slow))
-    store._write_study(study, store.provenance() | {"consumes": {"dummy": "features"}})
+    Store.create(folder, study, store.provenance() | {"consumes": {"dummy": "features"}})
     process = start_command(["evaluate", str(folder), "--jobs", "1"], said)
     deadline = time.monotonic() + 120
     while not (folder / "runs").exists() and time.monotonic() < deadline and process.is_alive():
