@@ -95,6 +95,15 @@ def test_datasets_are_checked(folder: Path, toy_file: Path, tmp_path: Path) -> N
     assert len(list((tmp_path / "tables").iterdir())) == len(found) == 6
 
 
+def test_export_names_what_it_wrote(toy_file: Path, tmp_path: Path) -> None:
+    flags = ["--criterion", "crystal_system", "--min-size", "60", "--json"]
+    done = offmap("export", toy_file, *flags, "--out", tmp_path / "splits.csv")
+    assert done.returncode == 0, done.stderr
+    written = [Path(path) for path in json.loads(done.stdout)]
+    assert written
+    assert all(path.is_file() for path in written)
+
+
 def test_report_is_rebuilt(folder: Path) -> None:
     page = folder / "report" / "index.html"
     page.unlink()
@@ -145,3 +154,4 @@ def test_failed_cells_make_exit_code_one(toy_file: Path, tmp_path: Path) -> None
     last = done.stderr.splitlines()[-1]
     assert last.endswith("and 5 more: ValueError: not today")  # cells that failed alike, in a line
     assert json.loads(offmap("status", tmp_path / "study", "--json").stdout)[0]["failed"] == 8
+    assert "and 5 more: " in offmap("status", tmp_path / "study").stdout

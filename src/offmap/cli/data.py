@@ -67,7 +67,7 @@ def data_import(
 ) -> None:
     """Convert a file or folder of crystals to columnar Parquet, bad rows set aside."""
     from offmap import datasets
-    from offmap.datasets.download import public
+    from offmap.datasets.web import public
     from offmap.terminal import reporter
 
     with reporter().step(f"Import {public(source)}") as progress:

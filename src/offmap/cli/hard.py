@@ -18,6 +18,7 @@ def export_hard(
     model: str,
     jobs: int | None,
     given: dict[str, Any],
+    as_json: bool = False,
 ) -> None:
     """Choose or build hard tasks of a dataset or a study folder, and write their manifest."""
     from offmap.domain.finished import reopen
@@ -42,6 +43,6 @@ def export_hard(
         check(manifest, found, about)
         shown.say(f"the tasks are those of {manifest}")
     written = write(found, about, out)
-    show_table(found.tasks.drop(columns=["test_sha256", "train_sha256"]))
-    for path in written:
+    show_table(found.tasks.drop(columns=["test_sha256", "train_sha256"]), as_json)
+    for path in () if as_json else written:
         typer.echo(path)

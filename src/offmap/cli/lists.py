@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +81,7 @@ def export(
     representation: Representations = None,
     limit: Limit = None,
     jobs: Jobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the splits of a dataset, or of a study with --hard, for other tools."""
     if hard:
@@ -87,7 +89,7 @@ def export(
 
         given = {"criteria": criterion, "min_size": min_size, "target": target,
                  "representations": representation, "limit": limit}  # fmt: skip
-        export_hard(dataset, out, min_out, check, model, jobs, given)
+        export_hard(dataset, out, min_out, check, model, jobs, given, as_json)
         return
     from offmap.engines import n_cores
     from offmap.inputs import prepare
@@ -98,8 +100,8 @@ def export(
         None, dataset=resolved(dataset), criteria=criterion, min_size=min_size, limit=limit
     )
     inputs = prepare(study, jobs or n_cores(), reporter(), with_features=False, labelled=False)
-    for path in job(inputs, format, out):
-        typer.echo(path)
+    paths = list(map(str, job(inputs, format, out)))
+    typer.echo(json.dumps(paths, indent=1) if as_json else "\n".join(paths))
 
 
 def featurize(
@@ -139,8 +141,6 @@ def ls(
 
     rows = listing(kind)
     if as_json:
-        import json
-
         typer.echo(json.dumps(rows, indent=1))
         return
     width = max(len(row["name"]) for row in rows)

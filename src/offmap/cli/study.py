@@ -144,8 +144,8 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     store = Store.open(folder)
     show_table(job.status(store), as_json)
     failed = job.failures(store)
-    if len(failed) and not as_json:
-        show_table(failed)
+    for line in () if as_json else views.alike(zip(failed["cell"], failed["error"], strict=True)):
+        typer.echo(line)
 
 
 def _summarise(done: Any, shard: Any) -> None:

@@ -103,10 +103,14 @@ def in_words(frame: pd.DataFrame, verdict: str, tasks: Iterable[str] = ()) -> It
 
 def failures(failed: Iterable[Outcome]) -> Iterator[str]:
     """A line per error, with the cells that it ended."""
+    return alike((outcome.cell.name, str(outcome.error)) for outcome in failed)
+
+
+def alike(failed: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """The same for cells and their errors."""
     cells: dict[str, list[str]] = {}
-    for outcome in failed:
-        error = str(outcome.error).removeprefix("OffmapError: ")
-        cells.setdefault(error, []).append(outcome.cell.name)
+    for name, error in failed:
+        cells.setdefault(error.removeprefix("OffmapError: "), []).append(name)
     for error, names in cells.items():
         named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"failed: {named}: {error}"
