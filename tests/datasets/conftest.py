@@ -46,13 +46,13 @@ def some_crystals() -> Crystals:
 @pytest.fixture
 def site(monkeypatch):
     """A web server on this machine; nothing else can be reached, and nobody waits long."""
-    from offmap.datasets import download
+    from offmap.datasets import web
 
     from .server import serving
 
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(download, "TIMEOUT", 5.0)
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(web, "TIMEOUT", 5.0)
+    monkeypatch.setattr(web, "LONGEST_WAIT", 0.01)
     with serving() as running:
         yield running

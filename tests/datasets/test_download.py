@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from offmap.datasets import download as module
-from offmap.datasets.download import ATTEMPTS, download, fetch_json, public, recorded
+from offmap.datasets import web
+from offmap.datasets.download import download, recorded
+from offmap.datasets.web import ATTEMPTS, fetch_json, public
 from offmap.errors import DataError
 
 # Sockets of others may be left to the garbage collector (pyproject.toml); ours may not.
@@ -103,7 +104,7 @@ def test_a_server_without_ranges_or_tags(site, target):
 
 
 def test_a_slow_body_counts_as_lost(site, target, monkeypatch):
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(web, "TIMEOUT", 0.2)
     site.faults["/data.zip"] = ["stall"]
     get(site, target, MD5)
     assert target.read_bytes() == BODY
@@ -242,7 +243,7 @@ def test_a_folder_that_cannot_be_written(site, tmp_path):
 
 
 def test_waits_grow_and_end(site, target, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(web, "LONGEST_WAIT", 60.0)
     site.faults["/data.zip"] = ["500", "500", "503:7", "500", "500", "500"]
     waits = []
     with pytest.raises(DataError):

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import json
 import os
-import re
 import shutil
-import socket
-import ssl
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-from offmap import __version__
+from offmap.datasets import web
+from offmap.datasets.files import digest
 from offmap.errors import DataError
 from offmap.progress import Progress
 
 MIRROR = "OFFMAP_MIRROR"
 """Environment variable: a folder of files got by other means, looked into before the network."""
 
-ATTEMPTS = 6
-"""Attempts in a row that bring nothing new before giving up; the waits are 1, 2, 4, ... seconds."""
-
-TIMEOUT = 60.0
-"""Seconds without a byte before a connection counts as lost."""
-
 _BLOCK = 2**18
-LONGEST_WAIT = 60.0
-"""Most seconds between two attempts."""
-
-_TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
-_MAX_JSON = 2**28
-_TROUBLE = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 class _Interrupted(Exception):
@@ -149,17 +130,17 @@ def _stream(
             with error:
                 if error.code == 416:  # the part is no beginning of the file
                     part.unlink(missing_ok=True)
-                elif error.code not in _TRY_AGAIN:
+                elif error.code not in web.TRY_AGAIN:
                     raise unreachable(url, f"HTTP {error.code} {error.reason}", target) from error
-                pause, patience = _retry_after(error.headers), ATTEMPTS
+                pause, patience = web.retry_after(error.headers), web.ATTEMPTS
                 reason = f"HTTP {error.code} {error.reason}"
-        except (*_TROUBLE, _Interrupted) as error:
-            pause, reason, patience = 0.0, _words(error), _patience(error)
+        except (*web.TROUBLE, _Interrupted) as error:
+            pause, reason, patience = 0.0, web.words(error), web.patience(error)
         after = part.stat().st_size if part.exists() else 0
         failures = 1 if after > before else failures + 1
-        if failures >= (ATTEMPTS if after else patience):
+        if failures >= (web.ATTEMPTS if after else patience):
             raise unreachable(url, reason, target)
-        wait(min(max(pause, 2.0 ** (failures - 1)), LONGEST_WAIT))
+        wait(min(max(pause, 2.0 ** (failures - 1)), web.LONGEST_WAIT))
 
 
 def _receive(url: str, part: Path, progress: Progress | None) -> None:
@@ -168,7 +149,7 @@ def _receive(url: str, part: Path, progress: Progress | None) -> None:
     if have and (tag := _read_tag(part)):
         # If the file has changed since, the server sends all of it.
         headers = {"Range": f"bytes={have}-", "If-Range": tag}
-    with open_url(url, headers) as response:
+    with web.open_url(url, headers) as response:
         if response.status not in (200, 206):  # such as 202, "prove that you are a browser"
             raise _Interrupted(f"HTTP {response.status} {response.reason}, without the file")
         resumed = response.status == 206 and _range_start(response.headers) == have
@@ -186,111 +167,12 @@ def _receive(url: str, part: Path, progress: Progress | None) -> None:
         raise _Interrupted(f"only {done:,} of {total:,} bytes came")
 
 
-# -- one connection ----------------------------------------------------------------------------
-
-
-class _StaySafe(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not from https to a protocol that anyone can change on the way."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Any,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise urllib.error.URLError(f"redirected from https to {urlsplit(newurl).scheme}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates of this machine, read once."""
-    return ssl.create_default_context()
-
-
-def open_url(url: str, headers: Mapping[str, str] | None = None) -> Any:
-    """Open a web address; proxies are those of the environment (``https_proxy``, ``no_proxy``)."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DataError(f"{public(url)} is not a web address")
-    if public(url) != url:  # the password would follow redirections, and get into messages
-        raise DataError(f"{public(url)} was given with a user name or password, which is not done")
-    opener = urllib.request.build_opener(_StaySafe, urllib.request.HTTPSHandler(context=_trusted()))
-    told = {"User-Agent": f"offmap/{__version__}", "Accept-Encoding": "identity", **(headers or {})}
-    return opener.open(urllib.request.Request(url, headers=told), timeout=TIMEOUT)
-
-
-def fetch_json(url: str, wait: Callable[[float], object] = time.sleep) -> Any:
-    """A JSON document from the web, with the same patience as :func:`download`.
-
-    Raises
-    ------
-    DataError
-        If it cannot be had or is not JSON.
-    """
-    for attempt in range(ATTEMPTS):
-        try:
-            with open_url(url, {"Accept": "application/json"}) as response:
-                text = response.read(_MAX_JSON)
-            return json.loads(text)
-        except urllib.error.HTTPError as error:
-            with error:
-                reason = f"HTTP {error.code} {error.reason}{_detail(error)}"
-                pause = _retry_after(error.headers)
-                if error.code not in _TRY_AGAIN:
-                    break
-        except _TROUBLE as error:
-            reason, pause = _words(error), 0.0
-            if attempt + 1 >= _patience(error):
-                break
-        except (ValueError, RecursionError) as error:
-            reason, pause = f"the answer is not JSON ({error})", 0.0
-        if attempt < ATTEMPTS - 1:
-            wait(min(max(pause, 2.0**attempt), LONGEST_WAIT))
-    raise DataError(f"cannot read {public(url)}: {reason}")
-
-
-def _detail(error: urllib.error.HTTPError) -> str:
-    """What an API says about a refused request (the form of OPTIMADE and JSON:API)."""
-    try:
-        errors = json.loads(error.read(2**16))["errors"]
-        return f": {errors[0].get('detail') or errors[0].get('title')}"
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError):
-        return ""
-
-
-def public(url: str) -> str:
-    """The address without user name and password, for messages."""
-    return re.sub(r"(?<=//)[^/?#\s]*@", "", url)
-
-
 def unreachable(url: str, reason: str, target: Path) -> DataError:
     """The error that says what could not be had, and what to do about it."""
     return DataError(
-        f"cannot download {public(url)}: {reason}. Without a network, get the file by other means "
-        f"and put it at {target}, or as {target.name} into a folder that {MIRROR} names."
+        f"cannot download {web.public(url)}: {reason}. Without a network, get the file by other "
+        f"means and put it at {target}, or as {target.name} into a folder that {MIRROR} names."
     )
-
-
-def _words(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or error
-    text = " ".join(str(reason).split())
-    if isinstance(reason, TimeoutError) or "timed out" in text:
-        return f"no answer within {TIMEOUT:g} s"
-    return text or type(error).__name__
-
-
-def _patience(error: BaseException) -> int:
-    """Attempts to make; few where not even the name of the server is known: no network."""
-    return 2 if isinstance(getattr(error, "reason", None), socket.gaierror) else ATTEMPTS
-
-
-def _retry_after(headers: Any) -> float:
-    value = (headers or {}).get("Retry-After", "")
-    return float(value) if str(value).isdecimal() else 0.0
 
 
 def _range_start(headers: Any) -> int:
@@ -343,21 +225,19 @@ def is_recorded(target: Path) -> bool:
 
 def _verify(path: Path, target: Path, checksum: str, url: str) -> None:
     """Compare with what the publisher states and with what was fetched before; note the digest."""
-    with path.open("rb") as file:
-        found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    found = f"sha256:{digest(path)}"
     algorithm, _, stated = checksum.partition(":")
     if stated:
-        with path.open("rb") as file:
-            has = hashlib.file_digest(file, algorithm).hexdigest()
+        has = digest(path, algorithm)
         if has != stated.lower():
             raise DataError(
-                f"{target.name} from {public(url)} has the {algorithm} {has}, but its publisher "
-                f"states {stated}: it is damaged or not that file"
+                f"{target.name} from {web.public(url)} has the {algorithm} {has}, but its "
+                f"publisher states {stated}: it is damaged or not that file"
             )
     before = recorded(target)
     if before and before != found:
         raise DataError(
-            f"{target.name} from {public(url)} is not what it was when it was first fetched "
+            f"{target.name} from {web.public(url)} is not what it was when it was first fetched "
             f"({found}, before {before}). If the change is meant, delete {_record(target)}."
         )
     if not before:
@@ -369,12 +249,12 @@ def forget(target: Path) -> None:
     _note(target, "")
 
 
-def _note(target: Path, digest: str) -> None:
+def _note(target: Path, found: str) -> None:
     path = _record(target)
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_text(json.dumps({**known, target.name: digest}, indent=1), encoding="utf-8")
+    temporary.write_text(json.dumps({**known, target.name: found}, indent=1), encoding="utf-8")
     os.replace(temporary, path)

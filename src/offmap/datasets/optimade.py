@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from offmap.datasets.download import fetch_json, public
 from offmap.datasets.files import CHUNK_ROWS, Chunk
 from offmap.datasets.tables import Item, chunk_of
+from offmap.datasets.web import fetch_json, public
 from offmap.errors import DataError
 
 PREFIX = "optimade:"

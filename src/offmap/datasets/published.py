@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from offmap.cache import cache_folder
-from offmap.datasets import converted, download, pickles
+from offmap.datasets import converted, download, pickles, web
 from offmap.datasets.base import Dataset
 from offmap.datasets.cards import Snapshot, snapshot, snapshots
 from offmap.datasets.files import find_source
@@ -156,7 +156,7 @@ def _locate(found: Snapshot, folder: Path) -> Remote:
         if chosen := _choose([n for n in names if _belongs(n, found)], found):
             return Remote(found.where, chosen)
     try:
-        record = download.fetch_json(f"{ZENODO}/{found.zenodo}")
+        record = web.fetch_json(f"{ZENODO}/{found.zenodo}")
         listed = {str(f["key"]): f for f in record["files"]}
         chosen = _choose([n for n in listed if _belongs(n, found)], found)
         if not chosen:
