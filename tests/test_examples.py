@@ -71,6 +71,5 @@ def test_the_study_of_networks_finds_its_tasks_and_its_linear_model(
     X[3, 1] = np.nan
     model = make_model("networks:ridge", {}, 0, 1).fit(X[:, :], np.arange(60.0))
     assert np.isfinite(model.predict(X)).all()
-    pytest.importorskip("torch", reason="the extra nn is not installed")
     for name in ("alignn", "gmp"):
         make_model(name, study.model_settings[name], 0, 1)  # every setting is known

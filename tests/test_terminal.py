@@ -40,7 +40,7 @@ def test_in_a_pipe_nothing_is_cut() -> None:
 def test_what_is_not_shown_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("offmap.terminal._width", lambda: 40)
     show_table(TABLE, most=1)
     assert capsys.readouterr().out.endswith(
         "... and 1 more row and 2 more columns (--json has all)\n"

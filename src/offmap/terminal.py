@@ -118,7 +118,7 @@ def show_table(
         print(frame.to_json(orient="records", indent=1, default_handler=str))
         return
     shown = frame.head(most) if most else frame
-    lines, n_columns = laid_out(shown, shutil.get_terminal_size((0, 0)).columns)
+    lines, n_columns = laid_out(shown, _width())
     print("\n".join(lines))
     left_out = []
     if len(shown) < len(frame):
@@ -143,6 +143,11 @@ def show_tables(frames: Mapping[str, pd.DataFrame], as_json: bool = False) -> No
     for name, frame in frames.items():
         print(f"{name}:")
         show_table(frame)
+
+
+def _width() -> int:
+    """Characters in a line of the terminal; 0, for any number, where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def laid_out(frame: pd.DataFrame, width: int = 0) -> tuple[list[str], int]:

@@ -93,8 +93,11 @@ def export(
         return
     from offmap.engines import n_cores
     from offmap.inputs import prepare
+    from offmap.tasks.export import check_format
     from offmap.tasks.export import export as job
     from offmap.terminal import reporter
+
+    check_format(format)
 
     study = make_study(
         None, dataset=resolved(dataset), criteria=criterion, min_size=min_size, limit=limit

@@ -16,6 +16,7 @@ from offmap.plots.marks import (
     draw_log_axis,
     legend_below,
     log_ticks,
+    mae_whiskers,
     plotly_log_axis,
 )
 from offmap.plots.style import INK, layout
@@ -97,13 +98,6 @@ class Curves(Drawn):
             line = {"color": style.colour, "width": 1, "dash": "longdash"}
             traces.append(shared | {"x": x, "y": part["mae"].tolist(), "line": line})
         for style, part in self.parts(MEASURED):
-            spread = {
-                "type": "data",
-                "symmetric": False,
-                "array": (part["mae_high"] - part["mae"]).tolist(),
-                "arrayminus": (part["mae"] - part["mae_low"]).tolist(),
-                "thickness": 1,
-            }
             words = f"{style.words}<br>%{{x}} {self.x_label.lower()}: %{{y:.3~g}}<extra></extra>"
             traces.append(
                 {
@@ -113,7 +107,7 @@ class Curves(Drawn):
                     "legendgroup": style.key,
                     "x": part[self.x].tolist(),
                     "y": part["mae"].tolist(),
-                    "error_y": spread,
+                    "error_y": mae_whiskers(part),
                     "line": {"color": style.colour, "dash": style.dash, "width": 1.8},
                     "marker": {"symbol": style.symbol, "size": 8},
                     "hovertemplate": words,

@@ -68,6 +68,17 @@ def draw_tasks(axes: Any, tasks: pd.DataFrame) -> None:
     legend_below(axes)
 
 
+def mae_whiskers(part: pd.DataFrame) -> dict[str, Any]:
+    """Whiskers of ``mae`` from ``mae_low`` to ``mae_high``, for plotly."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": (part["mae_high"] - part["mae"]).tolist(),
+        "arrayminus": (part["mae"] - part["mae_low"]).tolist(),
+        "thickness": 1,
+    }
+
+
 def label_width(labels: Iterable[str]) -> float:
     """About how wide the longest of some labels is, inches."""
     return 0.25 + 0.075 * min(max((len(text) for text in labels), default=0), 32)

@@ -9,7 +9,14 @@ import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT, label
 from offmap.plots.base import Drawn
-from offmap.plots.marks import draw_line, draw_log_axis, legend_below, line, plotly_log_axis
+from offmap.plots.marks import (
+    draw_line,
+    draw_log_axis,
+    legend_below,
+    line,
+    mae_whiskers,
+    plotly_log_axis,
+)
 from offmap.plots.style import INK, layout
 from offmap.plots.words import listed, number, task_name
 
@@ -64,13 +71,6 @@ class RescueCurves(Drawn):
             part = self.frame[self.frame["remedy"] == remedy]
             if not len(part):
                 continue
-            spread = {
-                "type": "data",
-                "symmetric": False,
-                "array": (part["mae_high"] - part["mae"]).tolist(),
-                "arrayminus": (part["mae"] - part["mae_low"]).tolist(),
-                "thickness": 1,
-            }
             traces.append(
                 {
                     "type": "scatter",
@@ -78,7 +78,7 @@ class RescueCurves(Drawn):
                     "name": name,
                     "x": part["n_labelled"].tolist(),
                     "y": part["mae"].tolist(),
-                    "error_y": spread,
+                    "error_y": mae_whiskers(part),
                     "line": {"color": colour, "width": 1.8},
                     "marker": {"symbol": symbol, "size": 8},
                     "hovertemplate": f"{name}<br>%{{x}} labels: %{{y:.3~g}}<extra></extra>",
