@@ -187,6 +187,14 @@ class Crystals:
         """Whether lattices and positions are known (False for formula-only tables)."""
         return len(self) == 0 or not bool(np.isnan(self.lattice[:, 0, 0]).all())
 
+    @property
+    def structure_known(self) -> NDArray[np.bool_]:
+        """Whether the lattice and every position of a crystal are known, shape (n,)."""
+        known = np.array(np.isfinite(self.lattice).all(axis=(1, 2)), dtype=bool)
+        rows = np.repeat(np.arange(len(self)), self.n_sites)
+        known[rows[~np.isfinite(self.frac_coords).all(axis=1)]] = False
+        return known
+
     @cached_property
     def counts(self) -> NDArray[np.int32]:
         """Atoms of each element in each cell, shape (n, 119); column = atomic number."""

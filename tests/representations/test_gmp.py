@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from offmap.crystals import Crystals
 from offmap.datasets.base import Dataset
 from offmap.errors import DataError, UnknownNameError
+from offmap.representations.base import NO_STRUCTURE
 from offmap.representations.gmp import GMP, NO_DENSITY, atom_features, cache
 from offmap.representations.gmp.cache import multipoles
 from offmap.representations.gmp.densities import densities, form_factors, read_gpsp
@@ -159,12 +160,14 @@ def test_they_converge_with_the_tolerance(spinel: Crystals) -> None:
     assert errors[2] < 1e-5
 
 
-def test_an_element_without_density_is_a_reason() -> None:
+def test_what_has_no_multipoles_says_why() -> None:
     heavy = crystal(5 * np.eye(3), [118], np.zeros((1, 3)))
     values, reasons = atom_features(heavy)
     assert reasons == {0: NO_DENSITY}
     assert np.isnan(values).all()
     assert np.isnan(GMP().featurize(heavy).values).all()
+    salt = Crystals.from_formulas(["NaCl"], ["salt"])
+    assert atom_features(salt)[1] == {0: NO_STRUCTURE}
 
 
 def test_it_is_a_representation(toy_dataset: object) -> None:

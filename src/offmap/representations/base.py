@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from offmap.crystals import Crystals
 
+NO_STRUCTURE = "it has no structure (lattice or positions are missing)"
+NO_ATOMS = "it has no atoms"
+
 
 @dataclass(frozen=True, eq=False)
 class Features:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.crystals import Crystals
-from offmap.representations.base import Features
+from offmap.representations.base import NO_STRUCTURE, Features
 from offmap.representations.gmp.densities import FORM_FACTORS, densities
 from offmap.representations.gmp.probes import COLUMNS, NORMS, Probes
 
@@ -59,8 +59,12 @@ def atom_features(
     values = np.full((len(crystals.numbers), len(COLUMNS)), np.nan)
     reasons: dict[int, str] = {}
     numbers = np.require(crystals.numbers, np.uint8, ["C"])
+    structure_known = crystals.structure_known
     for i in range(len(crystals)):
         rows = slice(int(crystals.offsets[i]), int(crystals.offsets[i + 1]))
+        if not structure_known[i]:
+            reasons[i] = NO_STRUCTURE
+            continue
         if not known[numbers[rows]].all():
             reasons[i] = NO_DENSITY
             continue

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offmap.errors import SettingsError
+from offmap.representations.base import NO_ATOMS, NO_STRUCTURE
 
 if TYPE_CHECKING:
     from offmap.crystals import Crystals
@@ -26,8 +27,6 @@ _REASONS = {
     2: "its cell has no volume",
     3: "its atoms have too many neighbours",
 }
-_NO_STRUCTURE = "it has no structure (lattice or positions are missing)"
-_NO_ATOMS = "it has no atoms"
 
 
 @dataclass(frozen=True)
@@ -227,11 +226,8 @@ def line_graph(graph: Graphs) -> LineGraph:
 
 
 def _unusable(crystals: Crystals) -> dict[int, str]:
-    whole = np.array(np.isfinite(crystals.lattice).all(axis=(1, 2)), dtype=bool)
-    rows = np.repeat(np.arange(len(crystals)), crystals.n_sites)
-    whole[rows[~np.isfinite(crystals.frac_coords).all(axis=1)]] = False
-    reasons = {int(row): _NO_STRUCTURE for row in np.flatnonzero(~whole)}
-    return reasons | {int(row): _NO_ATOMS for row in np.flatnonzero(crystals.n_sites == 0)}
+    reasons = {int(row): NO_STRUCTURE for row in np.flatnonzero(~crystals.structure_known)}
+    return reasons | {int(row): NO_ATOMS for row in np.flatnonzero(crystals.n_sites == 0)}
 
 
 def _ragged(

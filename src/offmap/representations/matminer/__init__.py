@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offmap.representations.base import Features
+from offmap.representations.base import NO_ATOMS, NO_STRUCTURE, Features
 from offmap.representations.matminer import columns as names
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from offmap.crystals import Crystals
 
-NO_ATOMS = "it has no atoms"
 UNKNOWN_ELEMENT = "it has an atom that is no element (atomic number 0 or above 118)"
-NO_STRUCTURE = "it has no structure (lattice or positions are missing)"
 FAILURES = {
     1: "two of its atoms overlap (closer than 0.01 angstrom)",
     2: "a Voronoi cell has too many faces",
@@ -100,10 +98,7 @@ def _bad_atoms(crystals: Crystals) -> dict[int, str]:
 def _bad_structure(crystals: Crystals) -> dict[int, str]:
     import numpy as np
 
-    bad = np.array(~np.isfinite(crystals.lattice).all(axis=(1, 2)), dtype=bool)
-    rows = np.repeat(np.arange(len(crystals)), crystals.n_sites)
-    bad[rows[~np.isfinite(crystals.frac_coords).all(axis=1)]] = True
-    return {int(row): NO_STRUCTURE for row in np.flatnonzero(bad)}
+    return {int(row): NO_STRUCTURE for row in np.flatnonzero(~crystals.structure_known)}
 
 
 def _all_but(n: int, rows: dict[int, str]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from offmap.errors import DataError
 from offmap.processes import each
 from offmap.progress import Progress
 from offmap.registry import missing_extra
-from offmap.representations.base import Features
+from offmap.representations.base import NO_STRUCTURE, Features
 from offmap.representations.text.cache import TextCache
 from offmap.representations.text.robocrys import describe, start, tidy
 
@@ -34,8 +34,6 @@ _VERSION = 1
 
 # Descriptions per file of the cache: what a killed run can lose.
 _BATCH = 64
-
-_NO_STRUCTURE = "it has no structure (lattice or positions are missing)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +116,8 @@ def _make_missing(
     """Describe and keep what the cache does not hold."""
     _, first = np.unique(keys, return_index=True)
     missing = np.sort(first[~np.isin(keys[first], cache.read(seconds).index.to_numpy(dtype=str))])
-    bare = ~np.isfinite(crystals.lattice[missing]).all(axis=(1, 2))
-    cache.add([(keys[row], "", _NO_STRUCTURE, np.inf) for row in missing[bare]])
+    bare = ~crystals.structure_known[missing]
+    cache.add([(keys[row], "", NO_STRUCTURE, np.inf) for row in missing[bare]])
     missing = missing[~bare]
     done, made = len(crystals) - len(missing), list[tuple[str, str, str, float]]()
     if progress:
