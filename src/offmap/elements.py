@@ -8,7 +8,6 @@ of periods 6 and 7, the convention of pymatgen and of Li et al., Commun. Mater. 
 from __future__ import annotations
 
 import re
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,14 +134,6 @@ def parse_formula(formula: str) -> dict[int, float]:
 def _add(total: dict[int, float], part: dict[int, float], times: float) -> None:
     for z, n in part.items():
         total[z] = total.get(z, 0.0) + n * times
-
-
-def format_formula(amounts: dict[int, int]) -> str:
-    """Reduced formula, least electronegative element first (``{8: 6, 26: 4}`` -> ``"Fe2O3"``)."""
-    divisor = gcd(*amounts.values()) or 1
-    return "".join(
-        formula_part(z, amounts[z] // divisor) for z in FORMULA_ORDER.tolist() if amounts.get(z)
-    )
 
 
 def formula_part(z: int, amount: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import offmap
 from offmap.crystals import Crystal, Crystals
-from offmap.datasets.base import Card, Dataset, frame_of
+from offmap.datasets.base import Dataset
 from offmap.domain import experience
 from offmap.domain.audit_result import Audit
 from offmap.domain.before_training import before_training
@@ -48,10 +48,6 @@ def _alloys(n: int) -> Crystals:
 def _split(dataset: Dataset, seed: int = 0) -> tuple[Dataset, Dataset]:
     order = np.random.default_rng(seed).permutation(len(dataset))
     return dataset.take(order[100:]), dataset.take(order[:100])
-
-
-def _dataset(crystals: Crystals) -> Dataset:
-    return Dataset(Card("given"), crystals, frame_of(crystals))
 
 
 @pytest.fixture(scope="module")

@@ -56,12 +56,6 @@ class Moments:
             self.origin, self.n - other.n, self.total - other.total, self.outer - other.outer
         )
 
-    def __add__(self, other: Moments) -> Moments:
-        """Put rows together."""
-        return Moments(
-            self.origin, self.n + other.n, self.total + other.total, self.outer + other.outer
-        )
-
     @property
     def mean(self) -> Array:
         """Mean of the rows, shape (p,)."""
