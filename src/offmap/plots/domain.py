@@ -17,7 +17,7 @@ from offmap.plots.words import number, percent, plotly_text
 
 _HIGHLIGHTS = {
     "expected_error": ("expected error", "#d55e00", "solid"),
-    "combined": ("mean of the detectors", "#0072b2", "solid"),
+    "combined": ("mean standing", "#0072b2", "solid"),
     "error itself": ("ideal: the error itself", INK, "dot"),
 }
 _QUIET = "#b8c0c8"
