@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.datasets import prototypes
 from offmap.domain import spaces
 from offmap.domain.moments import Moments
 from offmap.errors import OffmapError
 from offmap.inputs import Inputs
+from offmap.representations.featurize import featurize
 
 Array = NDArray[np.float64]
 
@@ -114,8 +116,6 @@ def anchor_of(inputs: Inputs, representation: str) -> Anchor | None:
     None for a study of the embedded prototypes themselves, and for one that is small enough for
     spaces of its own in each task.
     """
-    from offmap.datasets import prototypes
-
     if len(inputs) < FEWEST_MATERIALS or inputs.dataset.card.name == prototypes.NAME:
         return None
     return prototypes_as(representation, inputs.features[representation].columns, inputs.target)
@@ -131,9 +131,6 @@ def prototypes_as(representation: str, columns: tuple[str, ...], target: str) ->
     target
         What is predicted; the prototypes may or may not have labels of that name.
     """
-    from offmap.datasets import prototypes
-    from offmap.representations.featurize import featurize
-
     dataset = prototypes.load()
     try:
         features = featurize(dataset.crystals, representation)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from offmap.domain import faithful
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
 from offmap.domain.detectors import DETECTORS, SIGNALS, Detector, KernelDensity, NearestNeighbours
 from offmap.domain.experience import Experience
@@ -191,8 +192,6 @@ def published(
     DataFrame
         As above; the first row is the procedure as published, with the first seed.
     """
-    from offmap.domain import faithful
-
     test, X = materials.test[:, task], materials.X.astype(np.float64)
     rows: list[tuple[str, str, float, int]] = []
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.domain.neighbours import neighbours
 from offmap.errors import DataError
 from offmap.registry import missing_extra
 
@@ -65,8 +66,6 @@ def density(train: Array, test: Array, bandwidth: float = BANDWIDTH) -> Array:
     bandwidth
         Factor on the covariance's square root.
     """
-    from offmap.domain.neighbours import neighbours
-
     root = np.linalg.cholesky(np.cov(train.T)) * bandwidth
     centre = train.mean(axis=0)
     queries, references = (np.linalg.solve(root, (side - centre).T).T for side in (test, train))

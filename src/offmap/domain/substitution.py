@@ -8,12 +8,14 @@ its normal equations are sums over materials: those of a training set follow by 
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offmap.elements import ELECTRONEGATIVITY, FAMILIES, GROUP, PERIOD
+from offmap.representations.matminer.columns import MAGPIE_PROPERTIES
+from offmap.representations.matminer.tables import element_table
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -115,14 +117,12 @@ class Compositions:
         return found
 
 
+@cache
 def properties() -> Array:
     """Place of each element, in standard deviations over the elements: shape (119, 4).
 
     Group, period, electronegativity and the logarithm of the melting point.
     """
-    from offmap.representations.matminer.columns import MAGPIE_PROPERTIES
-    from offmap.representations.matminer.tables import element_table
-
     melting = element_table().magpie[:, MAGPIE_PROPERTIES.index("MeltingT")]
     values = np.column_stack([GROUP, PERIOD, CHI, np.log(np.maximum(melting, 1))]).astype(float)
     usual = values[1:95]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from offmap.domain.calibration import FALSE_ALARMS, standing, threshold
 from offmap.domain.scoring import TaskScores
+from offmap.scores import Resamples, percentile_interval
 
 Array = NDArray[np.float64]
 
@@ -130,8 +131,6 @@ def task_verdict(
         ``coverage_least`` and ``coverage_most`` over the variants of :func:`variants`, and
         ``coverage_<detector>`` for each detector alone.
     """
-    from offmap.scores import Resamples, percentile_interval
-
     inside = ~combined.out_of_domain
     coverage = float(inside.mean())
     resamples = Resamples.draw(systems, n_bootstrap, seed)
