@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from offmap.domain.neighbours import Neighbours, beyond, neighbours
+from offmap.domain.leaves import Leaves
+from offmap.domain.neighbours import Neighbours, among
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -25,6 +26,8 @@ Mask = NDArray[np.bool_]
 _LISTED = 128
 # Share of a kernel sum that may lie beyond the list: 0.001 in the log density.
 _SLACK = 1e-3
+# Logarithm of a share that is nothing, even where a test set takes most of the list.
+_NOTHING = np.log(1e-6)
 _ROWS = 2048
 
 
@@ -38,16 +41,20 @@ class SharedNeighbours:
         Coordinates of all materials, shape (n, d).
     usable
         Which may be neighbours at all, shape (n,).
+    leaves
+        The usable ones in boxes, where lists do not suffice.
     distance, index
         Of the nearest usable materials, itself among them, ascending, shape (n, n_listed).
     rest
-        Logarithm of the kernel sum over what is not in the list, shape (n,); empty without kernels.
+        Bound of the logarithm of the kernel sum over what is not in the list, shape (n,); empty
+        without kernels.
     bandwidth
         Of the kernel; 0 for none.
     """
 
     points: NDArray[np.float32]
     usable: Mask
+    leaves: Leaves
     distance: NDArray[np.float32]
     index: NDArray[np.int32]
     rest: Array
@@ -66,22 +73,24 @@ class SharedNeighbours:
         jobs
             Threads.
         """
-        rows = np.flatnonzero(usable)
-        references = np.ascontiguousarray(points[rows])
+        points, rows = np.ascontiguousarray(points), np.flatnonzero(usable)
+        leaves = Leaves.of(points[rows], len(points))
+        listed = min(_LISTED, len(rows))
 
         def part(start: int) -> tuple[NDArray[np.float32], NDArray[np.int32], Array]:
             queries = points[start : start + _ROWS]
-            found = neighbours(queries, references, _LISTED)
+            distance, index, _ = leaves.search(queries, listed)
             rest = np.zeros(0)
             if bandwidth:
-                edge = found.distance[:, -1] ** 2
-                rest = beyond(queries, references, edge, bandwidth)
-            return found.distance.astype(np.float32), rows[found.index].astype(np.int32), rest
+                squared = distance**2
+                enough = _NOTHING - squared[:, 0] / (2 * bandwidth**2)
+                rest = leaves.beyond(queries, squared[:, -1], bandwidth, enough)
+            return distance.astype(np.float32), rows[index].astype(np.int32), rest
 
         with ThreadPoolExecutor(jobs) as pool:
             parts = list(pool.map(part, range(0, len(points), _ROWS)))
         distance, index, rest = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(points, usable, distance, index, rest, bandwidth)
+        return cls(points, usable, leaves, distance, index, rest, bandwidth)
 
     def around(self, rows: Rows, held_out: Mask, k: int) -> Neighbours:
         """The nearest training materials of some rows in one task, and the kernel densities there.
@@ -120,8 +129,10 @@ class SharedNeighbours:
                 density[:, 0] = np.log(sums) - distance[:, 0] ** 2 * rate - scale
         lacking = np.flatnonzero(~complete)
         if len(lacking):
-            found = neighbours(self.points[rows[lacking]], self.points[learn], k, widths)
-            distance[lacking], index[lacking] = found.distance, found.index
+            leaves = self.leaves.only(~held_out[self.usable], len(lacking))
+            found = among(leaves, self.points[rows[lacking]], k, len(learn), widths)
+            usable = np.flatnonzero(self.usable)
+            distance[lacking], index[lacking] = found.distance, number[usable[found.index]]
             density[lacking] = found.log_density
         return Neighbours(distance, index, density)
 
