@@ -46,8 +46,7 @@ def screen(crystals: Crystals) -> dict[int, str]:
     """
     reasons: dict[int, str] = {}
     n_sites = crystals.n_sites
-    sound = np.isfinite(crystals.lattice).all(axis=(1, 2)) & (n_sites > 0)
-    sound &= _per_crystal(crystals, ~np.isfinite(crystals.frac_coords).all(axis=1)) == 0
+    sound = crystals.structure_known & (n_sites > 0)
     known = (crystals.numbers > 0) & (crystals.numbers <= MAX_NUMBER)
     unknown = _per_crystal(crystals, ~known) > 0
     huge = n_sites > MAX_SITES
