@@ -223,8 +223,8 @@ def _not_described(
     dataset: Dataset, study: Study, name: str, jobs: int, reporter: Reporter
 ) -> dict[int, str]:
     """Materials that a network cannot be given, and why; what it is given of others is cached."""
-    describes = hasattr(registry.load("model", name), "describe")
-    if not (describes and consumes(name) in GIVEN_CRYSTALS):
+    described = hasattr(registry.load("model", name), "given")
+    if not (described and consumes(name) in GIVEN_CRYSTALS):
         return {}
     model = make_model(name, study.model_settings.get(name, {}), study.seed, 1)
     model.set_params(n_jobs=jobs)

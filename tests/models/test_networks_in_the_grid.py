@@ -22,9 +22,12 @@ from offmap.evaluate import _work, cells, estimate_seconds, evaluate
 from offmap.inputs import Inputs, prepare, shared_arrays
 from offmap.models.alignn.network import AlignnNetwork
 from offmap.models.embeddings import embeddings
-from offmap.models.gmp_net import GMPNet
+from offmap.models.gmp_net import AtomSets, GMPNet
 from offmap.models.gmp_net import _Network as GMPNetwork
+from offmap.models.network import NetworkRegressor
+from offmap.models.recipe import Recipe
 from offmap.representations.gmp import NO_DENSITY
+from offmap.representations.gmp.cache import multipoles
 from offmap.stages import create
 from offmap.store import Cell, Store
 from offmap.worker import fit_cell, keep
@@ -54,6 +57,34 @@ def inputs(toy_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> In
         criteria=("crystal_system",), min_size=10, model_settings=SETTINGS,
     )  # fmt: skip
     return prepare(study)
+
+
+class OwnNetwork(NetworkRegressor):
+    """As the page on networks has it: no more than it needs."""
+
+    def __init__(
+        self, device: str = "cpu", random_state: int = 0, n_jobs: int = 1,
+        checkpoint: str | None = None,
+    ) -> None:  # fmt: skip
+        self.device, self.random_state = device, random_state
+        self.n_jobs, self.checkpoint = n_jobs, checkpoint
+
+    def make_network(self) -> Any:
+        return GMPNetwork((8,), (8,), 1, 1).double()
+
+    def make_data(self, X: Any) -> AtomSets:
+        found = multipoles(X)
+        return AtomSets(found, found.offsets)
+
+    def make_recipe(self) -> Recipe:
+        return Recipe(epochs=1, batch_size=16, precision="float32")
+
+
+def test_a_network_of_ones_own(inputs: Inputs, tmp_path: Path) -> None:
+    study = inputs.study.replace(models=(f"{__name__}:OwnNetwork",), model_settings={})
+    store = create(tmp_path / "s", prepare(study))
+    outcomes = evaluate(store, prepare(study), chosen=cells(store)[:1])
+    assert [outcome.error for outcome in outcomes] == [""]
 
 
 def test_a_crystal_that_gmp_cannot_describe_is_set_aside(

@@ -34,9 +34,10 @@ class Described(Protocol):
 class NetworkRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """What every network of the package does; a subclass says what it is.
 
-    A subclass has ``make_network``, ``describe``, ``batches_of`` and ``make_recipe``, and the
-    parameters ``device``, ``random_state``, ``n_jobs`` and ``checkpoint`` besides its own. Its
-    ``given`` names what it is given of each material.
+    A subclass has ``make_network``, ``make_data`` and ``make_recipe``, and the parameters
+    ``device``, ``random_state``, ``n_jobs`` and ``checkpoint`` besides its own. Instead of
+    ``make_data`` it may have ``describe`` and ``batches_of``, and in ``given`` a word for what it
+    is given of each material: a study then sets materials aside that cannot be described.
 
     Attributes
     ----------
