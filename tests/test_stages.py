@@ -20,9 +20,11 @@ import offmap.columns
 from offmap import Study, stages
 from offmap.attributes import space_groups
 from offmap.crystals import Crystals
+from offmap.domain.finished import reopen
 from offmap.errors import OffmapError, StudyError, UnknownNameError
 from offmap.evaluate import cells
 from offmap.inputs import prepare
+from offmap.opening import opened
 from offmap.store import Store
 
 TOY = {"target": "energy", "min_size": 60, "representations": ("magpie",), "n_bootstrap": 50}
@@ -126,6 +128,18 @@ def test_symmetry_is_found_once_per_study(
 def test_other_settings_in_the_same_folder_are_refused(study: Study, finished: offmap.Run) -> None:
     with pytest.raises(StudyError, match="min_size: 60 -> 61"):
         offmap.run(study.replace(min_size=61), finished.store.folder)
+
+
+def test_an_analysis_on_other_data_is_refused(study: Study, toy_file: Path, tmp_path: Path) -> None:
+    data = tmp_path / "toy.parquet"
+    data.write_bytes(toy_file.read_bytes())
+    store = stages.create(tmp_path / "s", prepare(study.replace(dataset=str(data))))
+    frame = pd.read_parquet(data)
+    frame.assign(energy=frame["energy"] + 1).to_parquet(data, index=False)
+    with pytest.raises(StudyError, match="the data have changed"), opened(store.folder):
+        pass
+    with pytest.raises(StudyError, match="the data have changed"):
+        reopen(store)
 
 
 def test_models_may_be_added_later(study: Study, tmp_path: Path) -> None:

@@ -43,11 +43,13 @@ def opened(
     Raises
     ------
     StudyError
-        If there is no study in the folder, or another run holds it.
+        If there is no study in the folder, its data have changed, or another run holds it.
     """
     store, jobs, reporter = Store.open(folder), jobs or n_cores(), reporter or Silent()
     with held(store, reporter):
-        yield OpenStudy(store, prepare(store.study(), jobs, reporter, store=store), jobs, reporter)
+        inputs = prepare(store.study(), jobs, reporter, store=store)
+        store.check_data(inputs.dataset.sha256)
+        yield OpenStudy(store, inputs, jobs, reporter)
 
 
 @contextmanager

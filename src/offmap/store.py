@@ -135,6 +135,16 @@ class Store:
         """Raise :class:`StudyError` unless this study can be begun, or gone on with, here."""
         self._file.check(study, data_sha256)
 
+    def check_data(self, data_sha256: str) -> None:
+        """Raise :class:`StudyError` if the study was made of other data."""
+        before = self.provenance().get("data_sha256", "")
+        if before and data_sha256 and before != data_sha256:
+            raise StudyError(
+                f"the data have changed since {self.folder} was made of them: sha256"
+                f" {before[:12]}… -> {data_sha256[:12]}…; put them back, or run them with another"
+                " --out"
+            )
+
     # -- tables ----------------------------------------------------------------------------------
 
     def table_file(self, name: str) -> Path:

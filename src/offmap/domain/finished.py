@@ -45,6 +45,7 @@ def reopen(
     if name not in study.representations:
         raise UnknownNameError("representation of the study", name, study.representations)
     dataset, target = load_materials(study, reporter)
+    store.check_data(dataset.sha256)
     dataset = dataset.take(_rows(dataset, materials[MATERIAL_ID], store))
     with reporter.step(f"Describe crystals ({name})") as progress:
         features = featurize(dataset.crystals, name, jobs, progress)
