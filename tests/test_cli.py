@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
+
+from offmap.cli import app
 
 TOY = "--target energy --min-size 60 -r magpie --criterion crystal_system --model dummy".split()
 
@@ -155,3 +158,21 @@ def test_failed_cells_make_exit_code_one(toy_file: Path, tmp_path: Path) -> None
     assert last.endswith("and 5 more: ValueError: not today")  # cells that failed alike, in a line
     assert json.loads(offmap("status", tmp_path / "study", "--json").stdout)[0]["failed"] == 8
     assert "and 5 more: " in offmap("status", tmp_path / "study").stdout
+
+
+def test_stability_goes_without_the_map_that_is_not_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def stability(*_: object, **given: object) -> pd.DataFrame:
+        asked.update(given)
+        columns = ["task", "method", "decided_by", "setting", "coverage", "n_materials"]
+        return pd.DataFrame([["t", "offmap", "mean_standing", "default", 0.5, 9]], columns=columns)
+
+    monkeypatch.setattr("offmap.domain.stability.task_stability", stability)
+    monkeypatch.setattr("offmap.cli.analysis.find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["domain", str(folder), "--stability", "a/b", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "offmap[domain]" in done.output
+    assert asked == {"with_published": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,11 @@ from offmap.cli import views
 from offmap.cli.options import AsJson, Folder, HeldOut, Jobs, names
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from offmap.engines import Outcome
+
+_NO_MAP = "without the published procedure, which needs umap: pip install 'offmap[domain]'"
 
 Folders = Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study folders.")]
 Faithful = Annotated[
@@ -55,7 +60,12 @@ def domain(
 
     with opened(folder, jobs, reporter()) as study:
         if stability:
-            found = task_stability(*study[:2], stability, study.jobs, study.reporter)
+            with_map = find_spec("umap") is not None
+            if not with_map:
+                study.reporter.say(_NO_MAP)
+            found = task_stability(
+                *study[:2], stability, study.jobs, study.reporter, with_published=with_map
+            )
             show_table(found if as_json else summary(found), as_json)
             return
         tables = job(
@@ -156,9 +166,13 @@ def compare(
 
     stores = [Store.open(folder) for folder in folders]
     found = published(stores) if with_published else side_by_side(stores)
-    tables = {name: table for name, table in found._asdict().items() if as_json or len(table)}
-    show_tables(tables, as_json)
-    if not as_json and "tasks" not in tables and not with_published:
+    tables: dict[str, pd.DataFrame] = found._asdict()
+    if as_json:
+        show_tables(tables, as_json)
+        return
+    shown = {name: views.first(table) for name, table in tables.items() if len(table)}
+    show_tables(shown)
+    if "tasks" in tables and "tasks" not in shown:
         typer.echo("no task was run by two of these studies or models, so none is compared")
 
 

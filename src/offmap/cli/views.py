@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MOST = 20
 """Rows of a table that are printed; the file that the last line names has all."""
 
+_OF_COMPARISONS = (
+    "finding", "holds", "dataset", "model", "metric", "measured", "published", "status",
+)  # fmt: skip
 _SHOWN_IF_SEVERAL = ("dataset", "target", "representation", "model", "method", "seed")
 
 
@@ -68,6 +71,12 @@ def furthest_out(frame: pd.DataFrame) -> pd.DataFrame:
     """The materials of an audit, with what matters most at the left."""
     first = ["material_id", "formula", "standing", "expected_error", "+/-", "why", "nearest"]
     names = [name for name in first if name in frame]
+    return frame[[*names, *(name for name in frame if name not in names)]]
+
+
+def first(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of a comparison, with what was found before where it is from."""
+    names = [name for name in _OF_COMPARISONS if name in frame]
     return frame[[*names, *(name for name in frame if name not in names)]]
 
 
