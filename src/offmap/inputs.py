@@ -85,6 +85,12 @@ class Inputs:
         table.loc[reference, "reason"] = ""
         return table
 
+    def kept(self) -> tuple[pd.DataFrame, Membership]:
+        """The kept tasks, numbered from 0, and their test sets."""
+        tasks = self.tasks()
+        kept = tasks["kept"].to_numpy(bool)
+        return tasks[kept].reset_index(drop=True), self.membership.select(kept)
+
     def materials(self) -> pd.DataFrame:
         """Attributes and label of each material."""
         return self.attributes.frame.assign(**{self.target: self.y})

@@ -156,9 +156,8 @@ def create(folder: str | Path, inputs: Inputs) -> Store:
     """Write the study file and the tables of materials, tasks and members."""
     store = Store.create(folder, inputs.study, provenance(inputs))
     store.write_table("materials", inputs.materials())
-    tasks = inputs.tasks()
-    store.write_table("tasks", tasks)
-    kept = inputs.membership.select(tasks["kept"].to_numpy())
+    store.write_table("tasks", inputs.tasks())
+    _, kept = inputs.kept()
     store.write_table("members", kept.members(inputs.material_id.tolist()))
     store.write_text("rejected.csv", inputs.dataset.rejected.to_csv(index=False))
     return store

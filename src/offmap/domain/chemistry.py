@@ -94,7 +94,7 @@ def contexts(
     criterion: Sequence[str],
 ) -> Mapping[int, Context]:
     """The numbers of the test and calibration rows of each task that the model has finished."""
-    test = inputs.membership.matrix[:, inputs.tasks()["kept"].to_numpy(bool)]
+    test = inputs.kept()[1].matrix
     found = {}
     for one in (j for j in judged if j.error is not None):
         task, mine, held_out = one.scores.task, one.scores.test, one.scores.calibration

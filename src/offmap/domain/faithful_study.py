@@ -88,8 +88,7 @@ def faithful_study(
         If there is no such task, or no finished task of that network.
     """
     reporter = reporter or Silent()
-    tasks = inputs.tasks()
-    tasks = tasks[tasks["kept"]].reset_index(drop=True)
+    tasks, _ = inputs.kept()
     chosen = [t for t in numbers_of(tasks, held_out) if tasks[CRITERION].iat[t] != IN_DISTRIBUTION]
     found = _Found(inputs, tasks)
     maps = []

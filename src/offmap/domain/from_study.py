@@ -23,18 +23,17 @@ Array = NDArray[np.float64]
 
 def materials_of(inputs: Inputs, representation: str) -> tuple[Materials, pd.DataFrame]:
     """What the detectors are given, and the tasks of its columns (the kept ones)."""
-    tasks = inputs.tasks()
-    kept = tasks["kept"].to_numpy(bool)
+    tasks, kept = inputs.kept()
     material_id = inputs.material_id.astype(str).tolist()
     materials = Materials(
         inputs.features[representation].values.astype(np.float32),
         inputs.y,
-        inputs.membership.matrix[:, kept],
+        kept.matrix,
         calibration_rows(material_id, inputs.study.seed),
         inputs.study.seed,
         anchor_of(inputs, representation),
     )
-    return materials, tasks[kept].reset_index(drop=True)
+    return materials, tasks
 
 
 def numbers_of(tasks: pd.DataFrame, names: Sequence[str]) -> list[int]:

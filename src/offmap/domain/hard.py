@@ -54,7 +54,7 @@ def hard_tasks(
     reporter = reporter or Silent()
     representation = next(iter(inputs.features))
     materials, tasks = materials_of(inputs, representation)
-    kept = inputs.membership.select(inputs.tasks()["kept"].to_numpy(bool))
+    _, kept = inputs.kept()
     chosen = np.flatnonzero(tasks[CRITERION] != IN_DISTRIBUTION).tolist()
     out = np.zeros(materials.test.shape, dtype=bool)
     with _one_thread(), reporter.step("Domain of each task") as progress:

@@ -163,7 +163,7 @@ def expected_maes(
     """
     mean = {j.scores.task: float(expected[j.scores.task].score.mean()) for j in judged
             if j.scores.task in expected}  # fmt: skip
-    test = inputs.membership.matrix[:, inputs.tasks()["kept"].to_numpy(bool)]
+    test = inputs.kept()[1].matrix
     kindred: dict[str, list[Kin]] = {}
     for one in (j for j in judged if j.scores.task in mean and j.error is not None):
         task, ok = one.scores.task, np.isfinite(np.asarray(one.error))

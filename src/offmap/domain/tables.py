@@ -98,8 +98,7 @@ def written(store: Store, inputs: Inputs, held_out: Sequence[str]) -> Domain | N
     if not all(store.has_table(name) for name in _NAMES):
         return None
     tables = {field: store.read_table(name) for name, field in _NAMES.items()}
-    tasks = inputs.tasks()
-    tasks = tasks[tasks["kept"]].reset_index(drop=True)
+    tasks, _ = inputs.kept()
     wanted = tasks.loc[numbers_of(tasks, held_out), [CRITERION, HELD_OUT]].astype(str)
     names = pd.MultiIndex.from_frame(wanted)
     for field in ("materials", "verdicts"):

@@ -81,11 +81,10 @@ def export(inputs: Inputs, format: str, out: str | Path) -> list[Path]:
         If there is no such format.
     """
     check_format(format)
-    tasks = inputs.tasks()
-    kept = tasks["kept"].to_numpy(dtype=bool)
+    tasks, kept = inputs.kept()
     out = Path(out)
     (out if format == "matfold" else out.parent).mkdir(parents=True, exist_ok=True)
-    return FORMATS[format](inputs, tasks[kept], inputs.membership.select(kept), out)
+    return FORMATS[format](inputs, tasks, kept, out)
 
 
 def check_format(format: str) -> None:
