@@ -178,7 +178,21 @@ class _Grid:
         self.started = f"offmap-{uuid.uuid4().hex}"  # topic under which workers say what they begin
 
     def run(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
-        """Submit cells and give their results as they come."""
+        """Submit cells and give their results as they come.
+
+        Whatever was waiting on a worker that died may have brought it down: such cells are run
+        again at the end, one by one, and only one that dies alone has crashed.
+        """
+        suspects: list[Cell] = []
+        for cell, result in self._together(cells):
+            if isinstance(result, str) and result == CRASHED:
+                suspects.append(cell)
+            else:
+                yield cell, result
+        for cell in suspects:
+            yield from self._together([cell])
+
+    def _together(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
         from distributed import as_completed
 
         self._wait_for_a_worker()
