@@ -9,6 +9,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -217,15 +218,20 @@ def test_all_workers_killed_and_their_data_with_them(cluster: Cluster, log: Path
 
 
 def test_a_scheduler_killed_and_started_again(cluster: Cluster, log: Path) -> None:
-    names = [f"{i}" for i in range(12)]
+    names = [f"{i}" for i in range(30)]  # more than are done before the scheduler is
     results = start(cluster, names, log, said := [])
     found = dict([next(results) for _ in range(3)])
     handed_over = {c.held_out for c in found}
     cluster.stop()
-    cluster.start(workers=1)
-    found |= dict(results)
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(dict, results)
+        until = time.monotonic() + 60
+        while not any(text.startswith("the scheduler was lost") for text in said):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        cluster.start(workers=1)
+        found |= rest.result()
     assert {c.held_out for c in found} == set(names)
-    assert any(text.startswith("the scheduler was lost") for text in said)
     assert not handed_over & {name for name, times in done(log).items() if times > 1}
 
 
