@@ -12,22 +12,12 @@ import pytest
 from offmap.cli import app
 from offmap.domain.hard import check, hard_tasks_of_study
 from offmap.errors import DataError, StudyError, UnknownNameError
-from offmap.inputs import Inputs, prepare
+from offmap.inputs import Inputs
 from offmap.stages import create
 from offmap.store import Store
-from offmap.study import Study
 from offmap.tasks.hard import read, write
 
 SHARES = {"F": 1.0, "Cl": 0.7, "Br": 0.4, "S": 0.0}
-
-
-@pytest.fixture(scope="module")
-def inputs(toy_file: Path) -> Inputs:
-    study = Study(
-        dataset=str(toy_file), target="energy", models=("knn",), representations=("magpie",),
-        criteria=("element",), min_size=80, n_bootstrap=50, n_folds=3,
-    )  # fmt: skip
-    return prepare(study)
 
 
 @pytest.fixture

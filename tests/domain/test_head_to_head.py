@@ -1,8 +1,11 @@
+import lightgbm
 import numpy as np
 import pytest
 
 from offmap.domain.curves import SHARES, risk_at
+from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.head_to_head import excess_area, rank_correlation, risk_coverage, sample_level
+from offmap.domain.scoring import Materials, score_tasks
 from offmap.domain.two_sample import area, two_sample_auc
 
 
@@ -51,3 +54,21 @@ def test_risk_at_shares_ends_at_the_mean_error() -> None:
     assert found[-1] == pytest.approx(error.mean())
     assert (np.diff(found) > 0).all()
     assert risk_at(rng.random(3), np.ones(3)).tolist() == [1.0] * len(SHARES)
+
+
+def test_threads_are_named_in_every_call_to_lightgbm(
+    planted: Materials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that leaves them out changes them under the trees of a task beside it (a crash)."""
+    given: list[str] = []
+    as_text = lightgbm.basic._param_dict_to_str
+
+    def listen(settings: dict[str, object] | None) -> str:
+        given.append(as_text(settings))
+        return given[-1]
+
+    monkeypatch.setattr(lightgbm.basic, "_param_dict_to_str", listen)
+    for task in score_tasks(planted, (*DETECTORS, *SIGNALS), jobs=2):
+        assert task.scores
+    assert given
+    assert not [text for text in given if "num_threads=1" not in text.split()]
