@@ -47,11 +47,19 @@ def audit(
     most: Annotated[
         int, typer.Option("--show", help="How many materials to print, furthest out first.")
     ] = 10,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Without STUDY: learn errors from groups left out of the training set.",
+        ),
+    ] = False,
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which materials are off the map of a training set, why, and what error to expect."""
     from offmap.domain.audit import audit as job
+    from offmap.domain.audit_words import TASKS
     from offmap.engines import n_cores
     from offmap.report.audit import write
     from offmap.terminal import reporter, show_table
@@ -67,6 +75,7 @@ def audit(
         model=model,
         overlap=overlap,
         nominal=nominal,
+        rehearse=rehearse,
         jobs=jobs or n_cores(),
         reporter=reporter(),
     )
@@ -76,7 +85,8 @@ def audit(
         return
     typer.echo(str(found))
     if len(found.bins):
-        typer.echo(f"\nintervals of {nominal:.0%}, and what they held on finished tasks:")
+        tasks = TASKS[found.learned_from]
+        typer.echo(f"\nintervals of {nominal:.0%}, and what they held on {tasks}:")
         show_table(views.intervals(found.bins))
     typer.echo("")
     typer.echo("furthest out first; a standing above 1 is out of domain:")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from offmap.columns import MATERIAL_ID
 from offmap.domain import predicted, sides
 from offmap.domain.anchor import anchor_of
-from offmap.domain.audit_place import Place, Told, place, told
+from offmap.domain.audit_place import Place, Told, company, place, told, told_by_stand_in
 from offmap.domain.audit_result import Audit
 from offmap.domain.audit_split import Opened, Split, make_split, open_study
 from offmap.domain.audit_table import Found, add_intervals, materials_table
@@ -22,7 +22,8 @@ from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import NOMINAL
 from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.experience import Experience, experience
-from offmap.domain.judge import Predictions, judge
+from offmap.domain.judge import Context, Predictions, judge
+from offmap.domain.rehearsal import FEWEST, Rehearsal, rehearsed_on
 from offmap.domain.sides import Given
 from offmap.domain.two_sample import area
 from offmap.domain.verdicts import Combined, task_verdict
@@ -47,6 +48,7 @@ def audit(
     model: str = "",
     overlap: str = "error",
     nominal: float = NOMINAL,
+    rehearse: bool = False,
     jobs: int = 1,
     reporter: Reporter | None = None,
 ) -> Audit:
@@ -80,6 +82,9 @@ def audit(
         ``"train"`` or of ``"test"``.
     nominal
         Coverage that the intervals shall have, from 0.5.
+    rehearse
+        Without a study: leave known groups out of the training set in turn, to learn the expected
+        error and the intervals of small trees from what that does (about a minute more).
     jobs
         Cores to use.
 
@@ -96,6 +101,8 @@ def audit(
     reporter = reporter or Silent()
     if test is not None and candidates is not None:
         raise DataError("give either test materials or candidates, not both")
+    if rehearse and study is not None:
+        raise SettingsError("a study has finished tasks to learn from: give it, or rehearse")
     if not 0.5 <= nominal < 1:
         raise SettingsError(f"nominal must be at least 0.5 and below 1, not {nominal:g}")
     table = None if predictions is None else predicted.read(predictions)
@@ -110,9 +117,19 @@ def audit(
         # The same terms as those in which the study's own tasks were measured.
         anchor = anchor_of(opened.inputs, split.representation) if opened else None
         where = place(split, seed, progress, anchor)
-    said = told(split, opened, table, jobs, reporter)
-    learned = _learned(split, opened, jobs, reporter)
-    found = _judged(split, where, said, learned, seed)
+    rehearsed = None
+    if rehearse:
+        rehearsed = _rehearsed(split, seed, jobs, reporter)
+    if rehearsed is not None and table is None:
+        said = told_by_stand_in(split, where.queries, rehearsed)
+    else:
+        said = told(split, opened, table, jobs, reporter)
+    if rehearsed is not None:
+        learned: Experience | None = rehearsed.experience
+    else:
+        learned = _learned(split, opened, jobs, reporter)
+    beside = None if rehearsed is None else company(split, where, said)
+    found = _judged(split, where, said, learned, seed, beside)
     given = {
         "train": _named(train, study),
         "test": _named(asked, predictions),
@@ -124,6 +141,7 @@ def audit(
         "unit": opened.store.provenance().get("unit", "") if opened else "",
         "false_alarms": FALSE_ALARMS,
         "nominal": nominal,
+        "rehearse": rehearse,
         "confidence": _CONFIDENCE,
         "seed": seed,
         "detectors": list(where.scores.scores),
@@ -142,7 +160,19 @@ def _learned(
     return known.without(sides.shared(opened.side, split.test))
 
 
-def _judged(split: Split, where: Place, said: Told, learned: Experience | None, seed: int) -> Found:
+def _rehearsed(split: Split, seed: int, jobs: int, reporter: Reporter) -> Rehearsal | None:
+    """What the training set teaches about itself, where it is large enough and has labels."""
+    return rehearsed_on(split.train.take(~split.calibration), seed, jobs, reporter)
+
+
+def _judged(
+    split: Split,
+    where: Place,
+    said: Told,
+    learned: Experience | None,
+    seed: int,
+    beside: Context | None,
+) -> Found:
     n = len(split.test)
     y_train = np.full(len(split.train), np.nan) if split.train.y is None else split.train.y
     y = np.concatenate([said.y_true, y_train[split.calibration]])
@@ -155,7 +185,10 @@ def _judged(split: Split, where: Place, said: Told, learned: Experience | None, 
         names = tuple(name for name in learned.names if name in one.features.names)
         features, whole = one.features.columns(names), names == learned.names
         model = learned.error_model(names, seed)
-        expected = Combined(model.predict(features.test), model.predict(features.calibration))
+        expected = Combined(
+            model.predict(features.test, beside.test if beside else None),
+            model.predict(features.calibration, beside.calibration if beside else None),
+        )
     combined = mean if expected is None else expected
     place = standing(combined.score, combined.calibration, combined.rate)
     return Found(one, combined, expected, place, whole)
@@ -172,15 +205,32 @@ def _result(
     materials = materials_table(split, where, said, found)
     bins = pd.DataFrame()
     notes = [*split.notes, *said.notes]
+    rehearsed = not given["study"]
+    if rehearsed and learned is not None:
+        notes.append(
+            "no study was given: expected errors are those of small trees, learned from "
+            f"{learned.n_tasks} groups that were left out of the training set one by one"
+        )
     if learned is None or found.expected is None:
-        notes.append("no expected error: that is learned from the finished tasks of a study")
+        notes.append(
+            f"no expected error: rehearsing takes {FEWEST} labelled training materials with ten "
+            "groups that can be left out"
+            if given["rehearse"]
+            else "no expected error: that is learned from the finished tasks of a study, or with "
+            "--rehearse from groups left out of the training set"
+        )
     elif np.isfinite(said.y_pred).any() and found.whole:
         nominal = float(given["nominal"])
         bins = add_intervals(materials, learned, found, split, nominal)
     else:
-        notes.append("no intervals: no model predicted these materials and the held-out ones")
+        notes.append(
+            "no intervals: they would be those of small trees, not of the model that predicted"
+            if rehearsed
+            else "no intervals: no model predicted these materials and the held-out ones"
+        )
     numbers = _numbers(split, where, said, found)
     if learned is not None and found.expected is not None:
+        numbers["learned_from"] = "rehearsal" if rehearsed else "study"
         numbers["expected_error_check"] = learned.validation()
     unit = str(given["unit"])
     order = np.lexsort([materials[MATERIAL_ID].to_numpy(str), -found.standing])
@@ -188,7 +238,7 @@ def _result(
     return Audit(
         str(numbers["verdict"]),
         {name: value for name, value in numbers.items() if name != "verdict"},
-        reasons(numbers, materials, unit),
+        reasons(numbers, materials, unit, said.model),
         tuple(notes),
         materials.iloc[order].reset_index(drop=True),
         bins,

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from offmap.domain.anchor import Anchor
 from offmap.domain.audit_split import Opened, Split
+from offmap.domain.chemistry import describe
 from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
+from offmap.domain.judge import Context
 from offmap.domain.learned import opinions
 from offmap.domain.predicted import Predicted
 from offmap.domain.reference import Reference
+from offmap.domain.rehearsal import STAND_IN, Rehearsal, fractions_of
 from offmap.domain.scoring import TaskScores
+from offmap.domain.substitution import Compositions
 from offmap.domain.two_sample import two_sample_auc
 from offmap.models.base import make_model
 from offmap.progress import Progress, Reporter
@@ -117,6 +121,29 @@ def told(
     if study is not None and study.model and study.consumes != "features":
         notes = (f"{study.model} is not trained here: give its --predictions for intervals",)
     return Told("", np.full(n, np.nan), known, inside, notes)
+
+
+def told_by_stand_in(split: Split, queries: NDArray[np.float32], rehearsed: Rehearsal) -> Told:
+    """What small trees predict; they have not seen the calibration materials."""
+    n = len(split.test)
+    y_pred = rehearsed.predict(queries)
+    y_true = np.full(n, np.nan) if split.test.y is None else split.test.y
+    return Told(STAND_IN, y_pred[:n], y_true, y_pred[n:])
+
+
+def company(split: Split, where: Place, said: Told) -> Context:
+    """What the test and the calibration materials are made of, in the light of the training set."""
+    train = split.train
+    assert train.y is not None
+    n, n_train = len(split.test), len(train)
+    fractions = np.concatenate([fractions_of(train), fractions_of(split.test)])
+    # No label of the test is looked at: sums over the test set are taken off again.
+    made_of = Compositions(fractions, np.concatenate([train.y, np.zeros(n)]))
+    test = np.arange(n_train + n) >= n_train
+    return Context(
+        describe(made_of, test, np.arange(n_train, n_train + n), said.y_pred, True),
+        describe(made_of, test, np.flatnonzero(split.calibration), said.calibration, True),
+    )
 
 
 def _fitted(

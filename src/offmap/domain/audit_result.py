@@ -29,7 +29,8 @@ class Audit:
         ``n_train``, ``n_test``, ``n_calibration``, ``two_sample_auc``, ``twins_formula``,
         ``coverage_<detector>``, and where known ``expected_error``,
         ``expected_error_in_distribution``, ``expected_error_check``, ``mae``,
-        ``mae_in_domain``, ``mae_out_of_domain``, ``mae_in_distribution``, ``auroc``.
+        ``mae_in_domain``, ``mae_out_of_domain``, ``mae_in_distribution``, ``auroc``;
+        ``learned_from``, ``"study"`` or ``"rehearsal"``, is where expected errors come from.
     reasons
         Why, in sentences, the weightiest first.
     notes
@@ -42,8 +43,8 @@ class Audit:
         ``no_interval`` (why there is none).
     bins
         Intervals per bin of the domain (:func:`offmap.domain.conformal.measured`), over finished
-        tasks with the same ``verdict``, with
-        ``n_audited`` and ``interval_coverage_audited``; empty without a study.
+        tasks, or groups left out of the training set, with the same ``verdict``, with
+        ``n_audited`` and ``interval_coverage_audited``; empty where there are no intervals.
     set_aside
         Materials that could not be used: ``material_id``, ``reason``.
     settings
@@ -71,6 +72,11 @@ class Audit:
     def unit(self) -> str:
         """Unit of the target."""
         return str(self.settings.get("unit", ""))
+
+    @property
+    def learned_from(self) -> str:
+        """Where expected errors come from: ``"study"``, ``"rehearsal"``, or empty."""
+        return str(self.numbers.get("learned_from", ""))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values: the object that ``--json`` prints."""

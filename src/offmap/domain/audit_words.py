@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 
 from offmap.domain.calibration import FALSE_ALARMS
+from offmap.domain.rehearsal import STAND_IN
 from offmap.domain.verdicts import INTERPOLATION
+
+TASKS = {"study": "finished tasks", "rehearsal": "groups left out of the training set"}
+"""What expected errors are learned from, in words."""
 
 # Share of test materials from which something is said of them as a whole.
 _MANY = 0.1
@@ -18,7 +22,9 @@ _MANY = 0.1
 _MUCH = 2.0
 
 
-def reasons(numbers: Mapping[str, Any], materials: pd.DataFrame, unit: str) -> tuple[str, ...]:
+def reasons(
+    numbers: Mapping[str, Any], materials: pd.DataFrame, unit: str, model: str = ""
+) -> tuple[str, ...]:
     """Reasons for the verdict.
 
     Parameters
@@ -27,9 +33,11 @@ def reasons(numbers: Mapping[str, Any], materials: pd.DataFrame, unit: str) -> t
         Of the :class:`~offmap.domain.audit_result.Audit`.
     unit
         Of the target.
+    model
+        Whose errors were made.
     """
     found = [*_place(numbers, materials), *_features(materials), *_split(numbers)]
-    return (*found, *_errors(numbers, f" {unit}" if unit else ""))
+    return (*found, *_errors(numbers, f" {unit}" if unit else "", model == STAND_IN))
 
 
 def _place(numbers: Mapping[str, Any], materials: pd.DataFrame) -> Iterator[str]:
@@ -81,7 +89,7 @@ def _split(numbers: Mapping[str, Any]) -> Iterator[str]:
         yield f"a classifier {how} tell the two sides apart (area {auc:.2f}); that alone is no harm"
 
 
-def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
+def _errors(numbers: Mapping[str, Any], unit: str, of_stand_in: bool) -> Iterator[str]:
     if "expected_error" in numbers:
         yield (
             f"expected error {numbers['expected_error']:.3g}{unit}, of materials like the training "
@@ -90,7 +98,8 @@ def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
     if "expected_error_check" in numbers:
         check = numbers["expected_error_check"]
         yield (
-            f"that forecast, for {check['n_tasks']} finished tasks each without itself: within a "
+            f"that forecast, for {check['n_tasks']} {TASKS[numbers['learned_from']]}, each without "
+            f"itself: within a "
             f"factor of 1.5 for {check['within_factor_1.5']:.0%}, rank correlation "
             f"{check['rank_correlation']:.2f} with the error made"
         )
@@ -102,7 +111,8 @@ def _errors(numbers: Mapping[str, Any], unit: str) -> Iterator[str]:
         ]
         usual = numbers.get("mae_in_distribution", float("nan"))
         parts += [f"{usual:.3g} in distribution"] if np.isfinite(usual) else []
-        yield f"error made: {numbers['mae']:.3g}{unit} ({', '.join(parts)})"
+        who = "error that small trees made" if of_stand_in else "error made"
+        yield f"{who}: {numbers['mae']:.3g}{unit} ({', '.join(parts)})"
         if numbers["mae_in_domain"] > _MUCH * usual:
             yield (
                 f"materials in domain erred {numbers['mae_in_domain'] / usual:.1f} times as much as"

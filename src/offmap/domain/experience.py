@@ -25,7 +25,7 @@ from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
 from offmap.domain.from_study import materials_of, predictions
 from offmap.domain.head_to_head import rank_correlation
-from offmap.domain.judge import Judged, Predictions, judge
+from offmap.domain.judge import Context, Judged, Predictions, judge
 from offmap.domain.scoring import Common, Materials, TaskScores, score_task
 from offmap.errors import DataError, UnknownNameError
 from offmap.inputs import Inputs
@@ -61,6 +61,8 @@ class Experience:
         an error model that knows neither the task nor its materials. Shape (n,).
     test
         Test set of each task, shape (n_materials, n_tasks).
+    context
+        What the materials are made of (:mod:`offmap.domain.chemistry`), shape (n, n_numbers).
     """
 
     names: tuple[str, ...]
@@ -71,6 +73,7 @@ class Experience:
     expected: Array
     standing: Array
     test: NDArray[np.bool_]
+    context: Array | None = None
 
     @property
     def n_tasks(self) -> int:
@@ -80,10 +83,9 @@ class Experience:
     def without(self, rows: NDArray[np.bool_]) -> Experience:
         """Without the materials at these rows of the study, shape (n_materials,)."""
         keep = ~rows[self.material]
-        return replace(
-            self,
-            **{name: getattr(self, name)[keep] for name in _BY_ROW},
-        )
+        context = None if self.context is None else self.context[keep]
+        by_row = {name: getattr(self, name)[keep] for name in _BY_ROW}
+        return replace(self, **by_row, context=context)
 
     def error_model(self, names: Sequence[str], seed: int = 0) -> ErrorModel:
         """An error model on some of the columns.
@@ -95,7 +97,13 @@ class Experience:
         """
         columns = [self.names.index(name) for name in names]
         return ErrorModel(seed).fit(
-            Examples(self.features[:, columns], np.abs(self.error), self.task, self.material)
+            Examples(
+                self.features[:, columns],
+                np.abs(self.error),
+                self.task,
+                self.material,
+                self.context,
+            )
         )
 
     def validation(self) -> dict[str, float]:
@@ -206,13 +214,13 @@ def _computed(
     finished = sorted(model.y_pred)
     with reporter.step("Look at finished tasks") as progress:
         judged = []
-        for one in _judged(materials, model, finished, jobs):
+        for one in look_at(materials, model, finished, jobs):
             judged.append(one)
             progress(len(judged), len(finished))
-    names = min((one.features.names for one in judged), key=len)
+    names = common_names(judged)
     with reporter.step("Forecast errors leave-task-out") as progress:
         expected = []
-        for found in _forecasts(judged, names, materials.test, inputs.study.seed, jobs):
+        for found in forecast_each(judged, names, materials.test, inputs.study.seed, jobs):
             expected.append(found)
             progress(len(expected), len(judged))
     parts = []
@@ -226,10 +234,15 @@ def _computed(
     return pd.concat(parts, ignore_index=True)
 
 
-def _judged(
+def common_names(judged: Sequence[Judged]) -> tuple[str, ...]:
+    """Detectors, signals and comparisons that all tasks have."""
+    return min((one.features.names for one in judged), key=len)
+
+
+def look_at(
     materials: Materials, model: Predictions, tasks: Sequence[int], jobs: int
 ) -> Iterator[Judged]:
-    """Score a sample of the test and calibration rows of each task, numbered as in the study."""
+    """Score a sample of the test and calibration rows of each task, numbered as the materials."""
     from threadpoolctl import threadpool_limits
 
     common = Common.of(materials, jobs)
@@ -260,12 +273,13 @@ def _among(materials: Materials, model: Predictions, scores: TaskScores) -> Arra
     return model.y_pred[scores.task][np.searchsorted(rows, scores.test)]
 
 
-def _forecasts(
+def forecast_each(
     judged: Sequence[Judged],
     names: tuple[str, ...],
     test: NDArray[np.bool_],
     seed: int,
     jobs: int,
+    contexts: Sequence[Context] | None = None,
 ) -> Iterator[tuple[Array, Array]]:
     """Expected error and standing of each task's rows, by a model without it and its materials."""
     from threadpoolctl import threadpool_limits
@@ -276,14 +290,17 @@ def _forecasts(
         np.concatenate([np.asarray(one.error) for one in judged]),
         np.concatenate([np.full(len(one.scores.test), one.scores.task) for one in judged]),
         np.concatenate([one.scores.test for one in judged]),
+        None if contexts is None else np.concatenate([one.test for one in contexts]),
     )
 
     def work(i: int) -> tuple[Array, Array]:
         task = judged[i].scores.task
         others = (everything.task != task) & ~test[everything.material, task]
         model = ErrorModel(seed).fit(everything.take(others))
-        mine = model.predict(features[i].test)
-        return mine, standing(mine, model.predict(features[i].calibration), FALSE_ALARMS)
+        beside = contexts[i] if contexts else None
+        mine = model.predict(features[i].test, beside.test if beside else None)
+        held_out = model.predict(features[i].calibration, beside.calibration if beside else None)
+        return mine, standing(mine, held_out, FALSE_ALARMS)
 
     with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(work, range(len(judged)))

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from offmap import __version__
 from offmap.domain.audit_result import Audit, feature_words
+from offmap.domain.audit_words import TASKS
 from offmap.plots.standings import standings
 from offmap.plots.words import estimate, percent
 from offmap.report.section import render
@@ -58,6 +59,7 @@ def page(audit: Audit) -> str:
         else {},
         settings=settings,
         feature_words=feature_words,
+        tasks_words=TASKS.get(audit.learned_from, ""),
         estimate=estimate,
         percent=percent,
     )
