@@ -128,7 +128,7 @@ def audit(
         learned: Experience | None = rehearsed.experience
     else:
         learned = _learned(split, opened, jobs, reporter)
-    beside = None if rehearsed is None else company(split, where, said)
+    beside = None if learned is None else company(split, said)
     found = _judged(split, where, said, learned, seed, beside)
     given = {
         "train": _named(train, study),
@@ -184,7 +184,7 @@ def _judged(
     if learned is not None:
         names = tuple(name for name in learned.names if name in one.features.names)
         features, whole = one.features.columns(names), names == learned.names
-        model = learned.error_model(names, seed)
+        model = learned.error_model(names, seed, beside is not None)
         expected = Combined(
             model.predict(features.test, beside.test if beside else None),
             model.predict(features.calibration, beside.calibration if beside else None),

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from offmap.domain.anchor import Anchor
 from offmap.domain.audit_split import Opened, Split
-from offmap.domain.chemistry import describe
+from offmap.domain.chemistry import describe, fractions_of
 from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.judge import Context
 from offmap.domain.learned import opinions
 from offmap.domain.predicted import Predicted
 from offmap.domain.reference import Reference
-from offmap.domain.rehearsal import STAND_IN, Rehearsal, fractions_of
+from offmap.domain.rehearsal import STAND_IN, Rehearsal
 from offmap.domain.scoring import TaskScores
 from offmap.domain.substitution import Compositions
 from offmap.domain.two_sample import two_sample_auc
@@ -131,18 +131,24 @@ def told_by_stand_in(split: Split, queries: NDArray[np.float32], rehearsed: Rehe
     return Told(STAND_IN, y_pred[:n], y_true, y_pred[n:])
 
 
-def company(split: Split, where: Place, said: Told) -> Context:
-    """What the test and the calibration materials are made of, in the light of the training set."""
+def company(split: Split, said: Told) -> Context | None:
+    """What the test and the calibration materials are made of, in the light of the training set.
+
+    None where there are no predictions, for they take part.
+    """
     train = split.train
-    assert train.y is not None
+    if train.y is None or not np.isfinite(said.y_pred).all():
+        return None
     n, n_train = len(split.test), len(train)
-    fractions = np.concatenate([fractions_of(train), fractions_of(split.test)])
+    fractions = np.concatenate([fractions_of(train.crystals), fractions_of(split.test.crystals)])
     # No label of the test is looked at: sums over the test set are taken off again.
     made_of = Compositions(fractions, np.concatenate([train.y, np.zeros(n)]))
     test = np.arange(n_train + n) >= n_train
+    held_out = np.flatnonzero(split.calibration)
+    inside = np.where(np.isfinite(said.calibration), said.calibration, train.y[held_out])
     return Context(
         describe(made_of, test, np.arange(n_train, n_train + n), said.y_pred, True),
-        describe(made_of, test, np.flatnonzero(split.calibration), said.calibration, True),
+        describe(made_of, test, held_out, inside, True),
     )
 
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from offmap.crystals import Crystals
 from offmap.domain.judge import Context, Judged, Predictions
+from offmap.domain.scoring import TaskScores
 from offmap.domain.substitution import CHI, Compositions, properties
 from offmap.elements import NUMBERS
 from offmap.inputs import Inputs
@@ -97,15 +99,49 @@ def contexts(
     test = inputs.kept()[1].matrix
     found = {}
     for one in (j for j in judged if j.error is not None):
-        task, mine, held_out = one.scores.task, one.scores.test, one.scores.calibration
-        rows = np.concatenate([mine, held_out])
-        y_pred = np.concatenate([model.y_pred[task], model.in_distribution[held_out]])
-        numbers = describe(compositions, test[:, task], rows, y_pred, criterion[task] in CHEMICAL)
-        found[task] = Context(numbers[: len(mine)], numbers[len(mine) :])
+        task = one.scores.task
+        chemical, inside = criterion[task] in CHEMICAL, model.in_distribution
+        found[task] = context_of(
+            compositions, test[:, task], one.scores, model.y_pred[task], inside, chemical
+        )
     return found
+
+
+def context_of(
+    compositions: Compositions,
+    test: NDArray[np.bool_],
+    scores: TaskScores,
+    y_pred: Array,
+    in_distribution: Array,
+    chemical: bool = True,
+) -> Context:
+    """The numbers of the rows of one task that were scored.
+
+    Parameters
+    ----------
+    compositions, test, chemical
+        As for :func:`describe`.
+    scores
+        Says which rows.
+    y_pred
+        Predictions of the scored test rows, shape (n_test,).
+    in_distribution
+        Those of all materials in the random folds, shape (n,).
+    """
+    mine, held_out = scores.test, scores.calibration
+    rows = np.concatenate([mine, held_out])
+    said = np.concatenate([y_pred, in_distribution[held_out]])
+    numbers = describe(compositions, test, rows, said, chemical)
+    return Context(numbers[: len(mine)], numbers[len(mine) :])
 
 
 def compositions_of(inputs: Inputs) -> Compositions:
     """The atomic fractions of all materials with their labels."""
-    counts = np.asarray(inputs.dataset.crystals.counts, dtype=np.float32)
-    return Compositions(counts / counts.sum(axis=1, keepdims=True), inputs.y)
+    return Compositions(fractions_of(inputs.dataset.crystals), inputs.y)
+
+
+def fractions_of(crystals: Crystals) -> NDArray[np.float32]:
+    """Atomic fractions, shape (n, 119)."""
+    counts = np.asarray(crystals.counts, dtype=np.float32)
+    fractions: NDArray[np.float32] = counts / counts.sum(axis=1, keepdims=True)
+    return fractions

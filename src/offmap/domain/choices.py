@@ -14,7 +14,7 @@ from offmap.domain import faithful
 from offmap.domain.calibration import FALSE_ALARMS, calibration_rows
 from offmap.domain.detectors import DETECTORS, SIGNALS, Detector, KernelDensity, NearestNeighbours
 from offmap.domain.experience import Experience
-from offmap.domain.judge import Predictions, judge
+from offmap.domain.judge import Context, Predictions, judge
 from offmap.domain.scoring import Materials, TaskScores, score_task
 from offmap.domain.verdicts import Combined, Standings
 from offmap.progress import Progress
@@ -119,7 +119,12 @@ def mean_standing(rate: float = FALSE_ALARMS) -> Verdict:
 
 
 def expected_error(
-    learned: Experience, predicted: Predictions, y: Array, seed: int, rate: float = FALSE_ALARMS
+    learned: Experience,
+    predicted: Predictions,
+    y: Array,
+    seed: int,
+    about: Callable[[TaskScores], Context],
+    rate: float = FALSE_ALARMS,
 ) -> Verdict:
     """The verdict by the error that the finished tasks of a study, but this one, let expect.
 
@@ -131,13 +136,20 @@ def expected_error(
         Predictions of the study's model, and labels of all materials.
     seed
         Of the error model.
+    about
+        Says what the scored materials are made of.
     """
 
     def decide(scores: TaskScores) -> Combined:
         one = judge(scores, y, predicted, rate)
         names = tuple(name for name in learned.names if name in one.features.names)
         features, model = one.features.columns(names), learned.error_model(names, seed)
-        return Combined(model.predict(features.test), model.predict(features.calibration), rate)
+        beside = about(scores)
+        return Combined(
+            model.predict(features.test, beside.test),
+            model.predict(features.calibration, beside.calibration),
+            rate,
+        )
 
     return decide
 

@@ -7,8 +7,7 @@ From it come the expected error of new materials and the intervals around their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,14 +18,24 @@ from offmap import __version__
 from offmap.checked_files import digest
 from offmap.columns import CRITERION, HELD_OUT, MATERIAL_ID, MODEL, REPRESENTATION
 from offmap.domain import anchor, reference
-from offmap.domain.calibration import FALSE_ALARMS, standing
+from offmap.domain.calibration import FALSE_ALARMS
+from offmap.domain.chemistry import CHEMICAL, N_NUMBERS, compositions_of
 from offmap.domain.conformal import Residuals
-from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
+from offmap.domain.detectors import make_detector
 from offmap.domain.error_model import FEWEST_TASKS, ErrorModel, Examples
 from offmap.domain.from_study import materials_of, predictions
 from offmap.domain.head_to_head import rank_correlation
-from offmap.domain.judge import Context, Judged, Predictions, judge
-from offmap.domain.scoring import Common, Materials, TaskScores, score_task
+from offmap.domain.judge import Predictions
+from offmap.domain.lookback import (
+    ASKED,
+    ROWS,
+    about,
+    among,
+    common_names,
+    forecast_each,
+    look_at,
+)
+from offmap.domain.scoring import Materials
 from offmap.errors import DataError, UnknownNameError
 from offmap.inputs import Inputs
 from offmap.progress import Reporter, Silent
@@ -36,10 +45,9 @@ Array = NDArray[np.float64]
 
 TABLE = "experience"
 
-# Test and calibration rows per task: enough for its distribution, and a pass of minutes at most.
-_ROWS = 300
-_ASKED = (*DETECTORS, *SIGNALS)
 _RESULTS = ("error", "expected_error", "combined")
+# Columns of what the materials are made of.
+_ABOUT = tuple(f"about_{i}" for i in range(N_NUMBERS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +81,7 @@ class Experience:
     expected: Array
     standing: Array
     test: NDArray[np.bool_]
-    context: Array | None = None
+    context: Array
 
     @property
     def n_tasks(self) -> int:
@@ -83,12 +91,12 @@ class Experience:
     def without(self, rows: NDArray[np.bool_]) -> Experience:
         """Without the materials at these rows of the study, shape (n_materials,)."""
         keep = ~rows[self.material]
-        context = None if self.context is None else self.context[keep]
-        by_row = {name: getattr(self, name)[keep] for name in _BY_ROW}
-        return replace(self, **by_row, context=context)
+        return replace(self, **{name: getattr(self, name)[keep] for name in _BY_ROW})
 
-    def error_model(self, names: Sequence[str], seed: int = 0) -> ErrorModel:
-        """An error model on some of the columns.
+    def error_model(
+        self, names: Sequence[str], seed: int = 0, with_context: bool = True
+    ) -> ErrorModel:
+        """An error model on some of the columns, and on what the materials are made of.
 
         Raises
         ------
@@ -102,7 +110,7 @@ class Experience:
                 np.abs(self.error),
                 self.task,
                 self.material,
-                self.context,
+                self.context if with_context else None,
             )
         )
 
@@ -139,7 +147,7 @@ class Experience:
         return found
 
 
-_BY_ROW = ("features", "error", "task", "material", "expected", "standing")
+_BY_ROW = ("features", "error", "task", "material", "expected", "standing", "context")
 
 
 def experience(
@@ -197,9 +205,9 @@ def made_by() -> dict[str, str]:
     dict
         ``offmap``, its version, and ``detectors``, a digest of their names and settings.
     """
-    detectors = [(name, sorted(vars(make_detector(name)).items())) for name in _ASKED]
+    detectors = [(name, sorted(vars(make_detector(name)).items())) for name in ASKED]
     spaces = (anchor.FEWEST_MATERIALS, anchor.N_COMPONENTS, anchor.N_FEATURES, anchor.N_COLUMNS)
-    settings = (detectors, spaces, reference.K, reference.RIDGE, FALSE_ALARMS, _ROWS)
+    settings = (detectors, spaces, reference.K, reference.RIDGE, FALSE_ALARMS, ROWS, _ABOUT)
     return {"offmap": __version__, "detectors": digest(repr(settings).encode())}
 
 
@@ -218,92 +226,29 @@ def _computed(
             judged.append(one)
             progress(len(judged), len(finished))
     names = common_names(judged)
+    made_of, contexts = compositions_of(inputs), []
+    with reporter.step("Look at what they are made of") as progress:
+        for one in judged:
+            chemical = str(tasks[CRITERION].iat[one.scores.task]) in CHEMICAL
+            contexts.append(about(made_of, materials, model, one, chemical))
+            progress(len(contexts), len(judged))
     with reporter.step("Forecast errors leave-task-out") as progress:
         expected = []
-        for found in forecast_each(judged, names, materials.test, inputs.study.seed, jobs):
+        for found in forecast_each(
+            judged, names, materials.test, inputs.study.seed, jobs, contexts
+        ):
             expected.append(found)
             progress(len(expected), len(judged))
     parts = []
-    for one, (mine, placed) in zip(judged, expected, strict=True):
+    for one, context, (mine, placed) in zip(judged, contexts, expected, strict=True):
         part = pd.DataFrame(one.features.columns(names).test, columns=list(names))
+        part[list(_ABOUT)] = context.test
         part.insert(0, CRITERION, str(tasks[CRITERION].iat[one.scores.task]))
         part.insert(1, HELD_OUT, str(tasks[HELD_OUT].iat[one.scores.task]))
         part.insert(2, MATERIAL_ID, inputs.material_id[one.scores.test])
-        part["error"] = _among(materials, model, one.scores) - materials.y[one.scores.test]
+        part["error"] = among(materials, model, one.scores) - materials.y[one.scores.test]
         parts.append(part.assign(expected_error=mine, combined=placed))
     return pd.concat(parts, ignore_index=True)
-
-
-def common_names(judged: Sequence[Judged]) -> tuple[str, ...]:
-    """Detectors, signals and comparisons that all tasks have."""
-    return min((one.features.names for one in judged), key=len)
-
-
-def look_at(
-    materials: Materials, model: Predictions, tasks: Sequence[int], jobs: int
-) -> Iterator[Judged]:
-    """Score a sample of the test and calibration rows of each task, numbered as the materials."""
-    from threadpoolctl import threadpool_limits
-
-    common = Common.of(materials, jobs)
-
-    def work(task: int) -> Judged:
-        return _judge_sample(materials, model, task, common)
-
-    with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(work, tasks)
-
-
-def _judge_sample(materials: Materials, model: Predictions, task: int, common: Common) -> Judged:
-    _, calibration, test = materials.rows(task)
-    rng = np.random.default_rng((materials.seed, task))
-    usable = np.flatnonzero(np.isfinite(model.y_pred[task]))
-    some = test[rng.permutation(usable)[:_ROWS]]
-    known = calibration[np.isfinite(model.in_distribution[calibration])]
-    held_out = rng.permutation(known if len(known) >= _ROWS else calibration)[:_ROWS]
-    asked = np.sort(np.concatenate([some, held_out]))
-    scores = score_task(materials, task, _ASKED, common, asked)
-    mine = replace(model, y_pred={task: _among(materials, model, scores)})
-    return judge(scores, materials.y, mine)
-
-
-def _among(materials: Materials, model: Predictions, scores: TaskScores) -> Array:
-    """The model's predictions of the scored test rows, of all test rows of the task."""
-    rows = materials.rows(scores.task)[2]
-    return model.y_pred[scores.task][np.searchsorted(rows, scores.test)]
-
-
-def forecast_each(
-    judged: Sequence[Judged],
-    names: tuple[str, ...],
-    test: NDArray[np.bool_],
-    seed: int,
-    jobs: int,
-    contexts: Sequence[Context] | None = None,
-) -> Iterator[tuple[Array, Array]]:
-    """Expected error and standing of each task's rows, by a model without it and its materials."""
-    from threadpoolctl import threadpool_limits
-
-    features = [one.features.columns(names) for one in judged]
-    everything = Examples(
-        np.concatenate([f.test for f in features]),
-        np.concatenate([np.asarray(one.error) for one in judged]),
-        np.concatenate([np.full(len(one.scores.test), one.scores.task) for one in judged]),
-        np.concatenate([one.scores.test for one in judged]),
-        None if contexts is None else np.concatenate([one.test for one in contexts]),
-    )
-
-    def work(i: int) -> tuple[Array, Array]:
-        task = judged[i].scores.task
-        others = (everything.task != task) & ~test[everything.material, task]
-        model = ErrorModel(seed).fit(everything.take(others))
-        beside = contexts[i] if contexts else None
-        mine = model.predict(features[i].test, beside.test if beside else None)
-        held_out = model.predict(features[i].calibration, beside.calibration if beside else None)
-        return mine, standing(mine, held_out, FALSE_ALARMS)
-
-    with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(work, range(len(judged)))
 
 
 def _stored(
@@ -313,13 +258,15 @@ def _stored(
     if not store.has_table(TABLE):
         return None
     table = store.read_table(TABLE)
-    if not {*keys, *_ASKED, *_RESULTS} <= set(table):
+    if not {*keys, *ASKED, *_ABOUT, *_RESULTS} <= set(table):
         return None
     table = table[(table[list(keys)] == pd.Series(keys)).all(axis=1)]
     finished = tasks.loc[sorted(model.y_pred), [CRITERION, HELD_OUT]].astype(str)
     there = table[[CRITERION, HELD_OUT]].astype(str).drop_duplicates()
     same = set(map(tuple, finished.to_numpy())) == set(map(tuple, there.to_numpy()))
-    return table.dropna(axis=1).reset_index(drop=True) if same else None
+    # Comparisons that another model has and this one lacks are empty.
+    unknown = [name for name in table if name not in _ABOUT and table[name].isna().all()]
+    return table.drop(columns=unknown).reset_index(drop=True) if same else None
 
 
 def _store(store: Store, table: pd.DataFrame, keys: dict[str, str]) -> None:
@@ -335,7 +282,8 @@ def _experience(
     table: pd.DataFrame, inputs: Inputs, tasks: pd.DataFrame, test: NDArray[np.bool_]
 ) -> Experience:
     keys_and_results = {REPRESENTATION, MODEL, CRITERION, HELD_OUT, MATERIAL_ID, *_RESULTS}
-    names = tuple(str(c) for c in table if c not in keys_and_results | set(made_by()))
+    others = keys_and_results | set(made_by()) | set(_ABOUT)
+    names = tuple(str(c) for c in table if c not in others)
     number = pd.MultiIndex.from_frame(tasks[[CRITERION, HELD_OUT]].astype(str))
     keys = pd.MultiIndex.from_frame(table[[CRITERION, HELD_OUT]].astype(str))
     material = pd.Index(inputs.material_id).get_indexer(pd.Index(table[MATERIAL_ID]))
@@ -348,4 +296,5 @@ def _experience(
         table["expected_error"].to_numpy(np.float64),
         table["combined"].to_numpy(np.float64),
         test,
+        table[list(_ABOUT)].to_numpy(np.float64),
     )

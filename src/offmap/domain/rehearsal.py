@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from offmap.domain.anchor import BINNING, N_COMPONENTS
 from offmap.domain.calibration import calibration_rows
-from offmap.domain.chemistry import describe
+from offmap.domain.chemistry import fractions_of
 from offmap.domain.error_model import FEWEST_TASKS
-from offmap.domain.experience import Experience, common_names, forecast_each, look_at
-from offmap.domain.judge import Context, Judged, Predictions
+from offmap.domain.experience import Experience
+from offmap.domain.judge import Judged, Predictions
+from offmap.domain.lookback import about, among, common_names, forecast_each, look_at
 from offmap.domain.moments import Moments
 from offmap.domain.scoring import Materials
 from offmap.domain.scouts import Binned, Scouts
@@ -147,9 +148,7 @@ def rehearsed_on(train: Side, seed: int, jobs: int, reporter: Reporter) -> Rehea
         for one in look_at(materials, model, range(len(groups)), jobs):
             judged.append(one)
             progress(len(judged), len(groups))
-    made_of = Compositions(fractions_of(train)[looked_at], materials.y)
-    contexts = [_context(made_of, materials, model, one) for one in judged]
-    return Rehearsal(_learned(judged, contexts, materials, model, jobs), stand_in)
+    return Rehearsal(_learned(judged, train.take(looked_at), materials, model, jobs), stand_in)
 
 
 def _groups(train: Side, looked_at: Rows, seed: int) -> Iterator[Mask]:
@@ -195,46 +194,25 @@ def _predictions(
     return Predictions(STAND_IN, y_pred, inside)
 
 
-def fractions_of(side: Side) -> NDArray[np.float32]:
-    """Atomic fractions, shape (n, 119)."""
-    counts = np.asarray(side.crystals.counts, dtype=np.float32)
-    fractions: NDArray[np.float32] = counts / counts.sum(axis=1, keepdims=True)
-    return fractions
-
-
-def _context(
-    made_of: Compositions, materials: Materials, model: Predictions, one: Judged
-) -> Context:
-    """What the rows of a group are made of."""
-    task, held_out = one.scores.task, one.scores.calibration
-    test = materials.test[:, task]
-    y_pred = model.y_pred[task][np.searchsorted(np.flatnonzero(test), one.scores.test)]
-    inside = model.in_distribution[held_out]
-    return Context(
-        describe(made_of, test, one.scores.test, y_pred, True),
-        describe(made_of, test, held_out, inside, True),
-    )
-
-
 def _learned(
     judged: Sequence[Judged],
-    contexts: Sequence[Context],
+    looked_at: Side,
     materials: Materials,
     model: Predictions,
     jobs: int,
 ) -> Experience:
     """Their rows, each with what was expected by an error model that does not know its group."""
     names, rows = common_names(judged), [one.scores.test for one in judged]
+    made_of = Compositions(fractions_of(looked_at.crystals), materials.y)
+    contexts = [about(made_of, materials, model, one) for one in judged]
     expected = list(forecast_each(judged, names, materials.test, materials.seed, jobs, contexts))
-    said = np.full((len(materials.y), materials.test.shape[1]), np.nan)
-    for number, values in model.y_pred.items():
-        said[materials.test[:, number], number] = values
+    said = np.concatenate([among(materials, model, one.scores) for one in judged])
     task = np.repeat([one.scores.task for one in judged], [len(mine) for mine in rows])
     material = np.concatenate(rows)
     return Experience(
         names,
         np.concatenate([one.features.columns(names).test for one in judged]),
-        said[material, task] - materials.y[material],
+        said - materials.y[material],
         task.astype(np.int64),
         material,
         np.concatenate([mine for mine, _ in expected]),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from offmap.columns import CRITERION, HELD_OUT
 from offmap.domain.calibration import calibration_rows
+from offmap.domain.chemistry import CHEMICAL, compositions_of, context_of
 from offmap.domain.choices import (
     Verdict,
     expected_error,
@@ -21,7 +22,8 @@ from offmap.domain.choices import (
 from offmap.domain.error_model import FEWEST_TASKS
 from offmap.domain.experience import experience
 from offmap.domain.from_study import materials_of, numbers_of, predictions
-from offmap.domain.scoring import Materials
+from offmap.domain.judge import Context
+from offmap.domain.scoring import Materials, TaskScores
 from offmap.domain.verdicts import verdict
 from offmap.inputs import Inputs
 from offmap.progress import Reporter, Silent
@@ -127,7 +129,13 @@ def _ways(
         str(tasks[CRITERION].iat[task]), str(tasks[HELD_OUT].iat[task])
     )
     learned = experience(store, inputs, known[0].model, jobs, reporter).without(test)
-    decide = expected_error(learned, known[0], inputs.y, inputs.study.seed)
+    made_of, chemical = compositions_of(inputs), str(tasks[CRITERION].iat[task]) in CHEMICAL
+
+    def about(scores: TaskScores) -> Context:
+        y_pred = known[0].y_pred[task]
+        return context_of(made_of, test, scores, y_pred, known[0].in_distribution, chemical)
+
+    decide = expected_error(learned, known[0], inputs.y, inputs.study.seed, about)
     return {"expected_error": decide} | ways
 
 
