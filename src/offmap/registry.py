@@ -150,6 +150,9 @@ TABLES: dict[str, dict[str, Entry]] = {
             "offmap.domain.learned:LeafOccupancy", "few training rows per leaf"
         ),
         "model_spread": Entry("offmap.domain.learned:ModelSpread", "small models disagree"),
+        "group_spread": Entry(
+            "offmap.domain.learned:GroupSpread", "small models that lack regions disagree"
+        ),
         "difficulty": Entry("offmap.domain.learned:Difficulty", "materials of this kind are hard"),
         "umap": Entry(
             "offmap.domain.detectors:UmapDensity", "kernel density in a UMAP of train", "domain"

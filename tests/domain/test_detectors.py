@@ -6,6 +6,7 @@ from offmap import registry
 from offmap.domain.detectors import DETECTORS, SIGNALS, make_detector
 from offmap.domain.reference import Reference
 from offmap.domain.scoring import Materials, TaskScores, score_task, score_tasks
+from offmap.domain.two_sample import area
 from offmap.domain.verdicts import Combined, Standings, task_verdict
 from offmap.errors import DataError
 from tests.domain.conftest import TASKS
@@ -116,6 +117,15 @@ def test_every_listed_detector_keeps_the_contract(planted: Materials) -> None:
         score = make_detector(name).fit(train).score(planted.X[test])
         assert score.shape == (len(test),)
         assert np.isfinite(score).all()
+
+
+def test_models_that_lack_regions_disagree_further_out() -> None:
+    rng = np.random.default_rng(0)
+    X, far = rng.normal(size=(2000, 8)), rng.normal(size=(200, 8))
+    far[:, :2] += 3
+    train = Reference(X[:1800], X[:1800, 0] + X[:1800, 1] ** 2)
+    scores = make_detector("group_spread").fit(train).score(np.concatenate([far, X[1800:]]))
+    assert area(scores, np.arange(400) < 200) > 0.7
 
 
 def test_constant_features_are_left_out_and_none_left_is_an_error() -> None:

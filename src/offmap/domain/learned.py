@@ -91,6 +91,45 @@ class ModelSpread(_Fitted):
         return spread
 
 
+class GroupSpread(_Fitted):
+    """Standard deviation of the predictions of models that each lack some regions of the data.
+
+    A bootstrap of groups: drawn row by row, every sample has near twins of the rows that it lacks,
+    and models agree where all of them are wrong. Regions are clusters in whitened components.
+
+    Parameters
+    ----------
+    n_models
+        How many; each lacks another third of the regions.
+    n_regions
+        How many clusters.
+    """
+
+    def __init__(self, n_models: int = 6, n_regions: int = 12) -> None:
+        self.n_models, self.n_regions = n_models, n_regions
+
+    def fit(self, train: Reference) -> Self:
+        """Fit the models."""
+        from sklearn.cluster import KMeans
+
+        scouts = train.scouts
+        points = train.space("whitened")(scouts.X[scouts.sample])
+        n_regions = min(self.n_regions, len(points))
+        region = KMeans(n_regions, n_init=1, random_state=train.seed).fit_predict(points)
+        rng, self.trees = np.random.default_rng(train.seed), []
+        for _ in range(self.n_models):
+            drawn = rng.choice(n_regions, max(round(2 / 3 * n_regions), 1), replace=False)
+            rows = scouts.sample[np.isin(region, drawn)]
+            self.trees.append(scouts.fit(rows, scouts.y[rows]))
+        return super().fit(train)
+
+    def score(self, X: Features) -> Array:
+        """Spread in units of the label, shape (n,)."""
+        said = np.stack([trees.look(X)[0] for trees in self.trees])
+        spread: Array = said.std(axis=0)
+        return spread
+
+
 class Difficulty(_Fitted):
     """Expected error of the scouts, learned from the features of training rows they have not seen.
 

@@ -102,11 +102,11 @@ class Scouts:
             np.sort(rng.choice(len(self.sample), size, replace=False)) for _ in range(n_scouts)
         ]
         self.parts = [self.sample[part] for part in parts]
-        self.trees = [self._fit(part, self.y[part]) for part in self.parts]
+        self.trees = [self.fit(part, self.y[part]) for part in self.parts]
         self._known: tuple[Features, tuple[Array, Array]] | None = None
 
-    def _fit(self, rows: Rows, label: Array) -> Trees:
-        """Trees on some training rows."""
+    def fit(self, rows: Rows, label: Array) -> Trees:
+        """Trees on some rows of the sample, ascending, for labels of shape (n_rows,)."""
         import lightgbm
 
         chosen = len(self.binned.columns) < self.X.shape[1]
@@ -173,7 +173,7 @@ class Scouts:
         """Trees for the logarithm of the scouts' errors on the rows they have not seen."""
         known = np.isfinite(self._sampled_errors)
         floor = 0.1 * self.usual_error + np.finfo(float).tiny
-        return self._fit(self.sample[known], np.log(self._sampled_errors[known] + floor))
+        return self.fit(self.sample[known], np.log(self._sampled_errors[known] + floor))
 
 
 class Trees:
