@@ -84,7 +84,7 @@ def audit(
         Coverage that the intervals shall have, from 0.5.
     rehearse
         Without a study: leave known groups out of the training set in turn, to learn the expected
-        error and the intervals of small trees from what that does (about a minute more).
+        error and the intervals of small trees from what that does (a minute or two more).
     jobs
         Cores to use.
 
