@@ -121,6 +121,15 @@ def test_predictions_of_another_model_get_no_interval(split: tuple[Dataset, Data
     assert "those of small trees, not of the model that predicted" in " ".join(found.notes)
 
 
+def test_an_audit_says_why_it_expects_nothing(split: tuple[Dataset, Dataset]) -> None:
+    train, test = split[0].take(np.arange(300)), split[1].take(np.arange(20))
+    few = offmap.audit(train, test, target="energy", representation="magpie", rehearse=True)
+    assert few.learned_from == ""
+    assert "rehearsing takes 400 labelled training materials" in " ".join(few.notes)
+    unasked = offmap.audit(train, test, target="energy", representation="magpie")
+    assert "or with --rehearse" in " ".join(unasked.notes)
+
+
 def test_a_study_needs_no_rehearsal(finished: Store, split: tuple[Dataset, Dataset]) -> None:
     with pytest.raises(SettingsError, match="finished tasks to learn from"):
         offmap.audit(test=split[1], study=finished.folder, rehearse=True)

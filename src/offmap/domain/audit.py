@@ -17,13 +17,13 @@ from offmap.domain.audit_place import Place, Told, company, place, told, told_by
 from offmap.domain.audit_result import Audit
 from offmap.domain.audit_split import Opened, Split, make_split, open_study
 from offmap.domain.audit_table import Found, add_intervals, materials_table
-from offmap.domain.audit_words import reasons
+from offmap.domain.audit_words import no_expected_error, reasons
 from offmap.domain.calibration import FALSE_ALARMS, standing
 from offmap.domain.conformal import NOMINAL
 from offmap.domain.detectors import DETECTORS, SIGNALS
 from offmap.domain.experience import Experience, experience
 from offmap.domain.judge import Context, Predictions, judge
-from offmap.domain.rehearsal import FEWEST, Rehearsal, rehearsed_on
+from offmap.domain.rehearsal import rehearsed_on
 from offmap.domain.sides import Given
 from offmap.domain.two_sample import area
 from offmap.domain.verdicts import Combined, task_verdict
@@ -117,17 +117,15 @@ def audit(
         # The same terms as those in which the study's own tasks were measured.
         anchor = anchor_of(opened.inputs, split.representation) if opened else None
         where = place(split, seed, progress, anchor)
-    rehearsed = None
+    said = told(split, opened, table, jobs, reporter)
+    learned = _learned(split, opened, jobs, reporter)
     if rehearse:
-        rehearsed = _rehearsed(split, seed, jobs, reporter)
-    if rehearsed is not None and table is None:
-        said = told_by_stand_in(split, where.queries, rehearsed)
-    else:
-        said = told(split, opened, table, jobs, reporter)
-    if rehearsed is not None:
-        learned: Experience | None = rehearsed.experience
-    else:
-        learned = _learned(split, opened, jobs, reporter)
+        known = split.train.take(~split.calibration)
+        rehearsed = rehearsed_on(known, seed, jobs, reporter)
+        if rehearsed is not None:
+            learned = rehearsed.experience
+            if table is None:
+                said = told_by_stand_in(split, where.queries, rehearsed)
     beside = None if learned is None else company(split, said)
     found = _judged(split, where, said, learned, seed, beside)
     given = {
@@ -158,11 +156,6 @@ def _learned(
         return None
     known = experience(opened.store, opened.inputs, opened.model, jobs, reporter)
     return known.without(sides.shared(opened.side, split.test))
-
-
-def _rehearsed(split: Split, seed: int, jobs: int, reporter: Reporter) -> Rehearsal | None:
-    """What the training set teaches about itself, where it is large enough and has labels."""
-    return rehearsed_on(split.train.take(~split.calibration), seed, jobs, reporter)
 
 
 def _judged(
@@ -212,13 +205,7 @@ def _result(
             f"{learned.n_tasks} groups that were left out of the training set one by one"
         )
     if learned is None or found.expected is None:
-        notes.append(
-            f"no expected error: rehearsing takes {FEWEST} labelled training materials with ten "
-            "groups that can be left out"
-            if given["rehearse"]
-            else "no expected error: that is learned from the finished tasks of a study, or with "
-            "--rehearse from groups left out of the training set"
-        )
+        notes.append(no_expected_error(bool(given["study"]), bool(given["rehearse"])))
     elif np.isfinite(said.y_pred).any() and found.whole:
         nominal = float(given["nominal"])
         bins = add_intervals(materials, learned, found, split, nominal)

@@ -146,10 +146,9 @@ def company(split: Split, said: Told) -> Context | None:
     test = np.arange(n_train + n) >= n_train
     held_out = np.flatnonzero(split.calibration)
     inside = np.where(np.isfinite(said.calibration), said.calibration, train.y[held_out])
-    return Context(
-        describe(made_of, test, np.arange(n_train, n_train + n), said.y_pred, True),
-        describe(made_of, test, held_out, inside, True),
-    )
+    rows, y_pred = np.concatenate([np.flatnonzero(test), held_out]), [said.y_pred, inside]
+    numbers = describe(made_of, test, rows, np.concatenate(y_pred), True)
+    return Context(numbers[:n], numbers[n:])
 
 
 def _fitted(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from offmap.domain.calibration import FALSE_ALARMS
-from offmap.domain.rehearsal import STAND_IN
+from offmap.domain.rehearsal import FEWEST, STAND_IN
 from offmap.domain.verdicts import INTERPOLATION
 
 TASKS = {"study": "finished tasks", "rehearsal": "groups left out of the training set"}
@@ -38,6 +38,17 @@ def reasons(
     """
     found = [*_place(numbers, materials), *_features(materials), *_split(numbers)]
     return (*found, *_errors(numbers, f" {unit}" if unit else "", model == STAND_IN))
+
+
+def no_expected_error(study: bool, rehearse: bool) -> str:
+    """Why there is none: with a study, with a rehearsal, or with neither."""
+    if rehearse:
+        return (
+            f"no expected error: rehearsing takes {FEWEST} labelled training materials with ten "
+            "groups that can be left out"
+        )
+    otherwise = "" if study else ", or with --rehearse from groups left out of the training set"
+    return f"no expected error: that is learned from the finished tasks of a study{otherwise}"
 
 
 def _place(numbers: Mapping[str, Any], materials: pd.DataFrame) -> Iterator[str]:
@@ -99,9 +110,8 @@ def _errors(numbers: Mapping[str, Any], unit: str, of_stand_in: bool) -> Iterato
         check = numbers["expected_error_check"]
         yield (
             f"that forecast, for {check['n_tasks']} {TASKS[numbers['learned_from']]}, each without "
-            f"itself: within a "
-            f"factor of 1.5 for {check['within_factor_1.5']:.0%}, rank correlation "
-            f"{check['rank_correlation']:.2f} with the error made"
+            f"itself: within a factor of 1.5 for {check['within_factor_1.5']:.0%}, rank "
+            f"correlation {check['rank_correlation']:.2f} with the error made"
         )
     if "mae" in numbers:
         parts = [

@@ -100,7 +100,7 @@ class GroupSpread(_Fitted):
     Parameters
     ----------
     n_models
-        How many; each lacks another third of the regions.
+        How many; each lacks a random third of the regions.
     n_regions
         How many clusters.
     """

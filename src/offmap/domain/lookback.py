@@ -86,7 +86,7 @@ def forecast_each(
     test: NDArray[np.bool_],
     seed: int,
     jobs: int,
-    contexts: Sequence[Context] | None = None,
+    contexts: Sequence[Context],
 ) -> Iterator[tuple[Array, Array]]:
     """Expected error and standing of each task's rows, by a model without it and its materials."""
     from threadpoolctl import threadpool_limits
@@ -97,16 +97,15 @@ def forecast_each(
         np.concatenate([np.asarray(one.error) for one in judged]),
         np.concatenate([np.full(len(one.scores.test), one.scores.task) for one in judged]),
         np.concatenate([one.scores.test for one in judged]),
-        None if contexts is None else np.concatenate([one.test for one in contexts]),
+        np.concatenate([one.test for one in contexts]),
     )
 
     def work(i: int) -> tuple[Array, Array]:
         task = judged[i].scores.task
         others = (everything.task != task) & ~test[everything.material, task]
         model = ErrorModel(seed).fit(everything.take(others))
-        beside = contexts[i] if contexts else None
-        mine = model.predict(features[i].test, beside.test if beside else None)
-        held_out = model.predict(features[i].calibration, beside.calibration if beside else None)
+        mine = model.predict(features[i].test, contexts[i].test)
+        held_out = model.predict(features[i].calibration, contexts[i].calibration)
         return mine, standing(mine, held_out, FALSE_ALARMS)
 
     with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:

@@ -169,8 +169,6 @@ def _regions(X: Features, seed: int) -> Iterator[Mask]:
     from sklearn.cluster import KMeans
 
     points = whitened(Moments.of(X), N_COMPONENTS)(X)
-    if not points.shape[1]:
-        return
     found = KMeans(_REGIONS, n_init=1, random_state=seed).fit_predict(points)
     yield from (found == k for k in range(_REGIONS))
 
